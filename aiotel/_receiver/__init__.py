@@ -1,0 +1,1 @@
+"""A small OTLP/HTTP receiver, and its rendering in a terminal. Any sender will do."""
