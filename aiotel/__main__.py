@@ -1,0 +1,8 @@
+"""Run aiotel's command line: `python -m aiotel`."""
+
+import sys
+
+from ._cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Turn the options of `aiotel run` into environment variables: nothing else reaches child processes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from .._config import Config
+from ..errors import ConfigError
+from .speech import say
+
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+SIGNAL_ENDPOINTS = tuple(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT" for signal in ("TRACES", "METRICS", "LOGS"))
+
+
+class BadUseError(Exception):
+    """An option that cannot be used; the message says what would do."""
+
+
+def with_options(
+    environ: Mapping[str, str], *, service_name: str | None, endpoint: str | None, config: Sequence[str]
+) -> dict[str, str]:
+    """A copy of `environ` with the options in it. Raises `BadUseError` for one that cannot be used.
+
+    What cannot be used of `environ` itself is told in a line and left out: the program has to run.
+    """
+    result = dict(environ)
+    _undo_locale_coercion(result)
+    result.update(_settings(config))
+    if service_name is not None:
+        if not service_name:
+            raise BadUseError("--service-name must not be empty")
+        result["OTEL_SERVICE_NAME"] = service_name
+    if endpoint is not None:
+        fault = _endpoint_fault(endpoint, result)
+        if fault:
+            raise BadUseError(f"--endpoint {fault}")
+        result[ENDPOINT] = endpoint
+    _warn_of_endpoints(result)
+    return {name: value for name, value in result.items() if _is_usable(name, value)}
+
+
+def _settings(options: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for option in options:
+        field, equals, value = option.partition("=")
+        if not equals:
+            raise BadUseError(f"--config takes FIELD=VALUE, not {option!r}")
+        try:
+            Config().with_text(field, value)
+        except ConfigError as error:
+            raise BadUseError(f"--config: {error}") from None
+        yield f"AIOTEL_{field.upper()}", value
+
+
+def _is_usable(name: str, value: str) -> bool:
+    try:
+        Config.from_env({name: value})
+    except ConfigError as error:
+        say(f"{name} is ignored: {error}")
+        return False
+    return True
+
+
+def _warn_of_endpoints(environ: Mapping[str, str]) -> None:
+    # Told and left as it is: the program may have exporters of its own that can use it.
+    for name in (ENDPOINT, *SIGNAL_ENDPOINTS):
+        fault = _endpoint_fault(environ[name], environ) if environ.get(name) else None
+        if fault:
+            say(f"{name} {fault}; telemetry may not arrive")
+
+
+def _endpoint_fault(endpoint: str, environ: Mapping[str, str]) -> str | None:
+    if environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") == "grpc" and "://" not in endpoint:
+        return None  # the gRPC exporter takes host:port too
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, or brackets that do not match
+        usable = False
+    if usable and not any(character.isspace() for character in endpoint):
+        return None
+    return f"must be a URL like http://localhost:4318, not {endpoint!r}"
+
+
+def _undo_locale_coercion(environ: dict[str, str]) -> None:
+    """Take back the LC_CTYPE that Python sets for itself in the C locale (PEP 538).
+
+    Inherited, it would turn off the UTF-8 mode that the program's Python has without us.
+    """
+    try:
+        given = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:  # not Linux
+        return
+    if not any(entry.startswith(b"LC_CTYPE=") for entry in given):
+        environ.pop("LC_CTYPE", None)
