@@ -1,3 +1,48 @@
 """Make a running asyncio program explain itself, in OpenTelemetry's terms."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._config import Config
+    from ._process import detached, instrument, run, uninstrument
+    from ._session import Session
+    from .errors import AiotelError, AttachError, ConfigError, UnsupportedError
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AiotelError",
+    "AttachError",
+    "Config",
+    "ConfigError",
+    "Session",
+    "UnsupportedError",
+    "detached",
+    "instrument",
+    "run",
+    "uninstrument",
+]
+
+# Imported when first asked for: `import aiotel` alone must not load OpenTelemetry's SDK.
+_HOMES = {
+    **dict.fromkeys(("AiotelError", "AttachError", "ConfigError", "UnsupportedError"), "errors"),
+    **dict.fromkeys(("detached", "instrument", "run", "uninstrument"), "_process"),
+    "Config": "_config",
+    "Session": "_session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

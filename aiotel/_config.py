@@ -1,0 +1,159 @@
+"""One frozen configuration, read from `AIOTEL_*` once, at the edge."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from .errors import ConfigError
+
+__all__ = ["Config"]
+
+_PREFIX = "AIOTEL_"
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What aiotel does and how far it goes. Times are in seconds.
+
+    Every field can be set in the environment as `AIOTEL_<FIELD>` (see `from_env`).
+    Raises `ConfigError` for a value that cannot be used.
+    """
+
+    disabled: bool = False
+    """The kill switch: `instrument()` does nothing."""
+    export: bool | None = None
+    """True builds OpenTelemetry providers from `OTEL_*` where the program has none; None leaves
+    that to whoever asks (`aiotel.run` and `aiotel run` do, `instrument()` does not)."""
+    trace_max_age: float = 30.0
+    """A task created in a trace older than this starts a trace of its own, linked."""
+    trace_max_tasks: int = 1000
+    """A task created in a trace with this many tasks starts a trace of its own, linked."""
+    detach: tuple[str, ...] = ()
+    """Patterns (`*.worker`, `app.jobs.*`) of functions whose tasks start traces of their own."""
+    task_span_writes: str = "user"
+    """Where writes to the current span go inside a task under a user's span: to that span
+    ("user"), as without aiotel, or to the task's own ("task")."""
+    mailbox_size: int = 65536
+    """How many finished tasks and failures may wait to be handed on; what is over is counted."""
+    flush_timeout: float = 2.0
+    """How long the end of the process may wait for what is still to be exported."""
+    function_limit: int = 100
+    """How many function names and exception types metrics tell apart; the rest is `_OTHER`."""
+    stack_frames: int = 50
+    """How many frames of a traceback are kept."""
+
+    def __post_init__(self) -> None:
+        for name, check in _CHECKS.items():
+            fault = check(getattr(self, name))
+            if fault:
+                raise ConfigError(f"{name} {fault}, not {getattr(self, name)!r}", field=name)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Config:
+        """The configuration that `AIOTEL_*` variables describe, defaults for what they leave out.
+
+        `environ` maps names to values (`os.environ` by default). Numbers are plain decimals, booleans
+        true/false, lists are separated by commas. Raises `ConfigError` for a name that is no setting
+        (with the nearest that is) and for a value that cannot be used.
+        """
+        config = cls()
+        for variable, text in sorted((os.environ if environ is None else environ).items()):
+            if variable.startswith(_PREFIX):
+                config = config.with_text(variable[len(_PREFIX) :].lower(), text)
+        return config
+
+    def with_text(self, field: str, text: str) -> Config:
+        """A copy with one field read from text, as `from_env` reads it. Raises `ConfigError`."""
+        parse = _PARSERS.get(field)
+        if parse is None:
+            raise ConfigError(_unknown(field), field=field)
+        try:
+            value = parse(text.strip())
+        except ValueError as error:
+            raise ConfigError(f"{field} {error}, not {text!r}", field=field) from None
+        return replace(self, **{field: value})
+
+
+def _unknown(field: str) -> str:
+    names = [known.name for known in fields(Config)]
+    near = difflib.get_close_matches(field, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"settings are: {', '.join(names)}"
+    return f"{field} is not a setting; {hint}"
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise ValueError("must be true or false")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("must be a number of seconds") from None
+
+
+def _count(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+_PARSERS: Mapping[str, Callable[[str], object]] = {
+    "disabled": _boolean,
+    "export": _boolean,
+    "trace_max_age": _number,
+    "trace_max_tasks": _count,
+    "detach": _names,
+    "task_span_writes": str,
+    "mailbox_size": _count,
+    "flush_timeout": _number,
+    "function_limit": _count,
+    "stack_frames": _count,
+}
+
+
+def _positive(kind: type | tuple[type, ...], words: str) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        ok = isinstance(value, kind) and not isinstance(value, bool) and 0 < value < float("inf")
+        return None if ok else f"must be {words} above zero"
+
+    return check
+
+
+def _bool_check(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "must be true or false"
+
+
+_seconds = _positive((int, float), "a number of seconds")
+_whole = _positive(int, "a whole number")
+_CHECKS: Mapping[str, Callable[[Any], str | None]] = {
+    "disabled": _bool_check,
+    "export": lambda value: None if value is None else _bool_check(value),
+    "trace_max_age": _seconds,
+    "trace_max_tasks": _whole,
+    "detach": lambda value: (
+        None
+        if isinstance(value, tuple) and all(isinstance(name, str) for name in value)
+        else "must be a tuple of patterns"
+    ),
+    "task_span_writes": lambda value: None if value in ("user", "task") else 'must be "user" or "task"',
+    "mailbox_size": _whole,
+    "flush_timeout": _seconds,
+    "function_limit": _whole,
+    "stack_frames": _whole,
+}

@@ -1,0 +1,80 @@
+"""Build OpenTelemetry's providers from `OTEL_*`, for a program that has none."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry._logs import _internal as _logs_internal
+from opentelemetry.metrics import _internal as _metrics_internal
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from .exporters import exporters_for, quieten, unquieten
+
+__all__ = ["Providers"]
+
+
+class Providers:
+    """A provider for each signal, with what exports it.
+
+    They are the process's default ones, and yield: what the program itself sets takes their place.
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        environ = os.environ if environ is None else environ
+        resource = Resource.create({"process.pid": os.getpid(), "host.name": socket.gethostname()})
+        self.tracer_provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        for exporter in exporters_for("traces", environ):
+            self.tracer_provider.add_span_processor(BatchSpanProcessor(exporter))
+        readers = [PeriodicExportingMetricReader(exporter) for exporter in exporters_for("metrics", environ)]
+        self.meter_provider = MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
+        self.logger_provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
+        for exporter in exporters_for("logs", environ):
+            self.logger_provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+        quieten()
+
+    def install(self) -> None:
+        """Make these the default providers, where there are none."""
+        if _lacks(trace, "_TRACER_PROVIDER"):
+            # Not by `set_tracer_provider`: that can be done once, and is the program's to do.
+            trace._TRACER_PROVIDER = self.tracer_provider
+        if _lacks(_metrics_internal, "_METER_PROVIDER"):
+            _metrics_internal._METER_PROVIDER = self.meter_provider
+            _metrics_internal._PROXY_METER_PROVIDER.on_set_meter_provider(self.meter_provider)
+        if _lacks(_logs_internal, "_LOGGER_PROVIDER"):
+            _logs_internal._LOGGER_PROVIDER = self.logger_provider
+
+    def withdraw(self) -> None:
+        """Take the default providers back, where they are still ours."""
+        for module, name, provider in (
+            (trace, "_TRACER_PROVIDER", self.tracer_provider),
+            (_metrics_internal, "_METER_PROVIDER", self.meter_provider),
+            (_logs_internal, "_LOGGER_PROVIDER", self.logger_provider),
+        ):
+            if getattr(module, name, None) is provider:
+                setattr(module, name, None)
+        unquieten()
+
+    def force_flush(self) -> None:
+        """Export everything that is there. Takes as long as the exporters do."""
+        self.tracer_provider.force_flush()
+        self.logger_provider.force_flush()
+        self.meter_provider.force_flush()
+
+    def shutdown(self) -> None:
+        """Export everything and end. Takes as long as the exporters do."""
+        for provider in (self.tracer_provider, self.logger_provider, self.meter_provider):
+            provider.shutdown()
+
+
+def _lacks(module: Any, name: str) -> bool:
+    return hasattr(module, name) and getattr(module, name) is None

@@ -1,0 +1,153 @@
+"""See every failure that asyncio gives up on, from within `call_exception_handler`.
+
+This runs anywhere: in a finalizer, on any thread, in the middle of a garbage collection, perhaps
+while that thread holds a lock. So it looks, builds plain data and appends it; nothing else.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from .._faults import faults
+from .._ledger import Ledger
+from .._mailbox import Mailbox
+from .._record import FOREIGN, RECORDED, SAMPLED, Record, line_of
+from ..observations import Failure, Source, TaskFacts
+from .exceptions import facts_of
+
+__all__ = ["Errors", "Handler"]
+
+Handler = Callable[[Any, dict[str, Any]], None]
+"""`(loop, context)`: what a loop's class has, and what an exception handler is."""
+
+# How asyncio's and uvloop's messages begin. What follows may hold arguments, addresses and other people's
+# data, so it is not kept.
+_SOURCES: Final[tuple[tuple[str, Source], ...]] = (
+    ("Task exception was never retrieved", "task"),
+    ("unhandled exception during asyncio.run() shutdown", "task"),
+    ("Future exception was never retrieved", "future"),
+    ("Exception in callback", "callback"),
+    ("an error occurred during closing of asynchronous generator", "asyncgen"),
+    ("Fatal error: protocol.", "protocol"),
+    ("protocol.", "protocol"),
+    ("Fatal", "transport"),
+    ("Error on transport creation", "server"),
+    ("Accept failed on a socket", "server"),
+    ("socket.accept()", "server"),
+    ("Unhandled exception in client_connected_cb", "server"),
+    ("Unknown exception in SIGCHLD handler", "subprocess"),
+)
+MESSAGE: Final = 200
+"""How many characters are kept of a message that is none of these."""
+
+
+class Errors:
+    """Builds a `Failure` of what a loop reports."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox[Failure],
+        ledger_of: Callable[[Any], Ledger | None],
+        wall_ns: Callable[[int], int],
+        *,
+        frames: int,
+    ) -> None:
+        self._mailbox = mailbox
+        self._ledger_of = ledger_of
+        self._wall_ns = wall_ns
+        self._frames = frames
+
+    def in_front_of(self, original: Handler) -> Handler:
+        """A `call_exception_handler` that does what `original` does, and tells us."""
+        observe = self.observe
+
+        def call_exception_handler(loop: Any, context: dict[str, Any]) -> None:
+            try:
+                observe(loop, context)
+            except Exception as error:  # noqa: BLE001  # ours, not the program's
+                faults.add(error)
+            original(loop, context)
+
+        return call_exception_handler
+
+    def observe(self, loop: Any, context: Mapping[str, Any]) -> None:
+        """Put the failure into the mailbox, where there is one: a context may have no exception."""
+        exception = context.get("exception")
+        if isinstance(exception, Exception):
+            self._mailbox.put(self._failure(loop, context, exception))
+
+    def _failure(self, loop: Any, context: Mapping[str, Any], exception: Exception) -> Failure:
+        message = str(context.get("message") or "Unhandled exception in event loop")
+        task = context.get("task") or context.get("future")
+        ledger = self._ledger_of(loop)
+        record = None if ledger is None or task is None else record_of(ledger, task)
+        ended_ns = record.end_ns if record is not None and record.flags & RECORDED else 0
+        words, source = source_of(message, context)
+        return Failure(
+            source=source,
+            message=words,
+            exception=facts_of(exception, frames=self._frames),
+            time_ns=self._wall_ns(ended_ns or time.monotonic_ns()),
+            task=None if task is None else task_facts(task, record),
+            context=_context_of(task, context.get("handle")),
+        )
+
+
+def source_of(message: str, context: Mapping[str, Any]) -> tuple[str, Source]:
+    """What asyncio said, without the values in it, and the source that this means."""
+    for words, source in _SOURCES:
+        if message.startswith(words):
+            return words, source
+    if "handle" in context:
+        return message[:MESSAGE], "callback"
+    if "protocol" in context or "transport" in context:
+        return message[:MESSAGE], "protocol"
+    return message[:MESSAGE], "other"
+
+
+def record_of(ledger: Ledger, task: Any) -> Record | None:
+    """The record of a task that lives, or of one that has failed."""
+    for table in (ledger.live, ledger.failed):
+        record = table.get(id(task))
+        # A collected task's reference is empty by now, and so is not some other task's.
+        if record is not None and record.task is not None and record.task() in (task, None):
+            return record
+    return None
+
+
+def task_facts(task: Any, record: Record | None) -> TaskFacts | None:
+    """Who failed; None where it was a future, and no task."""
+    get_name = getattr(task, "get_name", None)
+    if get_name is None:
+        return None
+    if record is None:
+        return TaskFacts(name=get_name(), function=_qualname(task))
+    spanned = bool(record.flags & RECORDED)
+    code = record.site_code if spanned else None
+    return TaskFacts(
+        name=get_name(),
+        function=record.function.name,
+        trace_id=record.origin.trace_id if spanned or record.flags & FOREIGN else 0,
+        span_id=record.span_id if spanned else 0,
+        sampled=bool(record.flags & SAMPLED),
+        created_file=None if code is None else code.co_filename,
+        created_line=None if code is None else line_of(code, record.site_instruction),
+        created_function=None if code is None else code.co_qualname,
+    )
+
+
+def _qualname(task: Any) -> str:
+    get_coro = getattr(task, "get_coro", None)
+    coro = None if get_coro is None else get_coro()
+    name = getattr(coro, "__qualname__", None)
+    return name if isinstance(name, str) else "asyncio.task"
+
+
+def _context_of(task: Any, handle: Any) -> contextvars.Context | None:
+    """The context in which it happened: the task's (3.12+) or the callback's."""
+    get_context = getattr(task, "get_context", None)
+    context = get_context() if get_context is not None else getattr(handle, "_context", None)
+    return context.copy() if isinstance(context, contextvars.Context) else None

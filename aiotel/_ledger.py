@@ -1,0 +1,108 @@
+"""Who is alive on one event loop, and what has been counted there.
+
+Its loop's thread is the only writer; others read sums. Whatever runs inside the garbage collector
+only appends to `gone`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from asyncio import AbstractEventLoop
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from types import CodeType
+from typing import Any, Final
+
+from ._record import Function, Record
+
+__all__ = ["Ledger"]
+
+FUNCTIONS: Final = 4096
+"""How many functions a ledger tells apart; programs that make functions without end share the last."""
+
+
+class Ledger:
+    """The live tasks of one loop, by the id of the task, and its functions."""
+
+    __slots__ = (
+        "__weakref__",
+        "closed",
+        "context",
+        "done",
+        "dropped",
+        "failed",
+        "functions",
+        "gone",
+        "live",
+        "loop",
+        "overflow",
+        "starting",
+        "starting_record",
+        "twins",
+    )
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self.loop = weakref.ref(loop)
+        self.context = Context()
+        """What our callbacks run in: nothing of the user's is kept alive or seen."""
+        self.live: dict[int, Record] = {}
+        self.failed: dict[int, Record] = {}
+        """Tasks that raised and that somebody still holds: asyncio may tell of them later."""
+        self.gone: deque[Any] = deque()
+        """Weak references to tasks that went while their records are here, appended by the collector."""
+        self.starting: Any = None
+        self.starting_record: Any = None
+        """The coroutine and the record of the task whose constructor runs now: an eager task's first step
+        runs inside, before anybody knows the task."""
+        self.done: Callable[[Any], None] = _ignore
+        """The done callback of every task here."""
+        self.functions: dict[str, Function] = {}
+        self.twins: dict[tuple[str, CodeType | None], Function] = {}
+        """Functions whose qualified name another one had first."""
+        self.overflow = Function("_OTHER", "_OTHER", None)
+        self.dropped = 0
+        self.closed = False
+
+    def add_function(self, function: Function) -> Function:
+        """Remember a function, or give the one that stands for it."""
+        first = self.functions.get(function.qualname)
+        if first is None:
+            if len(self.functions) >= FUNCTIONS:
+                return self._overflowing(function)
+            self.functions[function.qualname] = function
+            return function
+        known = self.twins.get((function.qualname, function.code))
+        if known is None:
+            if len(self.twins) >= FUNCTIONS:
+                return self._overflowing(function)
+            known = self.twins[function.qualname, function.code] = function
+        return known
+
+    def _overflowing(self, function: Function) -> Function:
+        """The function, forgotten once its task has ended; its durations are kept together with others'."""
+        for outcome in ("returned", "raised", "cancelled", "pending", "waits"):
+            setattr(function, outcome, getattr(self.overflow, outcome))
+        return function
+
+    def every_function(self) -> list[Function]:
+        """All functions seen, at this moment."""
+        return [*list(self.functions.values()), *list(self.twins.values()), self.overflow]
+
+    def alive(self) -> int:
+        """How many tasks live; readable from any thread."""
+        return max(0, len(self.live) - len(self.gone))
+
+    def bury(self) -> list[Record]:
+        """Take out the records whose tasks were collected before they ended. The loop's thread only."""
+        dead = set()
+        while self.gone:
+            dead.add(id(self.gone.popleft()))
+        for key in [key for key, record in self.failed.items() if id(record.task) in dead]:
+            del self.failed[key]
+        keys = [key for key, record in self.live.items() if id(record.task) in dead]
+        return [self.live.pop(key) for key in keys]
+
+
+def _ignore(task: Any) -> None:
+    """What `done` is until the hooks put theirs there."""

@@ -1,0 +1,158 @@
+"""Take what the loops have put into the mailboxes, and hand it on, from a thread of our own."""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from opentelemetry import context as otel_context
+
+from ._complaints import complaints
+from ._faults import faults
+from ._mailbox import Mailbox
+from ._record import Record
+from .observations import Failure
+
+__all__ = ["Pump"]
+
+TICK_S: Final = 0.1
+"""How often the pump looks, and how long a finished record waits for notes that come late."""
+BUSY_TICK_S: Final = 0.02
+HELD: Final = 8192
+"""How many records the pump takes in hand; the rest stays in the mailbox, where what is over is counted."""
+
+
+class Pump:
+    """Drains the mailboxes every tick; `flush` does it at once, on the caller's thread."""
+
+    def __init__(
+        self,
+        records: Mailbox[Record],
+        failures: Mailbox[Failure],
+        *,
+        end: Callable[[list[Record]], None],
+        tell: Callable[[list[Failure]], None],
+        look: Callable[[], None],
+        room: Callable[[int], int],
+        make_room: Callable[[], None],
+    ) -> None:
+        self._records = records
+        self._failures = failures
+        self._end = end
+        self._tell = tell
+        self._look = look
+        self._room = room
+        self._make_room = make_room
+        self._held: list[Record] = []
+        self._flushing = False
+        self._wake = threading.Event()
+        self._stopped = False
+        self._last: Callable[[], None] | None = None
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+        # One drains at a time: the pump, or whoever flushes. Re-entrant: a span processor may flush.
+        self._draining = threading.RLock()
+        self.cpu_ns = 0
+        """CPU time that the pump's thread has used."""
+
+    def start(self) -> None:
+        """Start the thread, unless it runs; after a fork, in the child, anew."""
+        if self._thread is None and not self._stopped and not sys.is_finalizing():
+            context = contextvars.Context()
+            thread = threading.Thread(target=context.run, args=(self._run,), name="aiotel-pump", daemon=True)
+            self._thread = thread
+            thread.start()
+
+    def forget(self) -> None:
+        """Be as new, in a child process: the thread is not there, and what was in hand is the parent's."""
+        self._thread = None
+        self._held = []
+        self._draining = threading.RLock()
+        self._wake = threading.Event()
+        self._done = threading.Event()
+        self._records.queue.clear()
+        self._failures.queue.clear()
+
+    def flush(self, timeout: float) -> bool:
+        """Hand on all that waits, within so many seconds; False where it took longer."""
+        return contextvars.Context().run(self._flush, time.monotonic() + timeout)
+
+    def stop(self, last: Callable[[], None], timeout: float) -> bool:
+        """Flush, do a last thing on the pump's thread, and end it; False where that took longer than `timeout`.
+
+        On that thread because at the interpreter's end no other can be started, and exporters may hang.
+        """
+        self._stopped = True
+        deadline = time.monotonic() + timeout
+        if self._thread is None:
+            in_time = self._flush(deadline)
+            last()
+            return in_time
+        self._last = last
+        self._wake.set()
+        return self._done.wait(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        otel_context.attach(otel_context.set_value(otel_context._SUPPRESS_INSTRUMENTATION_KEY, True))
+        while self._last is None:
+            self._wake.wait(BUSY_TICK_S if len(self._held) >= HELD else TICK_S)
+            self._wake.clear()
+            self._guarded(self._tick)
+            self.cpu_ns = time.thread_time_ns()
+        self._guarded(self._flush, time.monotonic() + 3600)
+        self._guarded(self._last)
+        self._done.set()
+
+    def _tick(self) -> None:
+        with self._draining:
+            self._look()
+            ready = self._room(len(self._held))
+            self._end(self._held[:ready])
+            self._held = self._held[ready:]
+            if len(self._held) < HELD:
+                self._held += self._records.take(HELD)
+            self._tell_failures()
+        complaints.say()
+
+    def _flush(self, deadline: float) -> bool:
+        if not self._draining.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            return False
+        try:
+            if self._flushing:
+                return True
+            self._flushing = True
+            self._look()
+            self._tell_failures()
+            return self._end_all(deadline)
+        finally:
+            self._flushing = False
+            self._draining.release()
+
+    def _end_all(self, deadline: float) -> bool:
+        while True:
+            self._held += self._records.take(HELD)
+            if not self._held:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            ready = self._room(len(self._held))
+            if not ready:
+                self._make_room()
+                ready = max(1, self._room(len(self._held)))
+            self._end(self._held[:ready])
+            self._held = self._held[ready:]
+
+    def _tell_failures(self) -> None:
+        failures = self._failures.take(HELD)
+        if failures:
+            self._tell(failures)
+
+    def _guarded(self, step: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            step(*arguments)
+        except Exception as error:  # noqa: BLE001  # the pump must not die of one bad letter
+            faults.add(error)

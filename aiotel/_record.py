@@ -1,0 +1,216 @@
+"""The record of a task, from its creation to its export, and what records share.
+
+A record is the one mutable object that is passed around. Creating it is most of what aiotel costs,
+so it holds identifiers and clocks only; names, attributes and times of day are worked out when
+somebody asks, off the loop. `_signals.traces` extends it to be the task's span.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from contextvars import Context
+from types import CodeType
+from typing import Any, Final, Protocol
+
+__all__ = [
+    "CANCELLED",
+    "DEFERRED",
+    "FOREIGN",
+    "PENDING",
+    "RAISED",
+    "RANDOM",
+    "RECORDED",
+    "RETURNED",
+    "SAMPLED",
+    "UNBOUND",
+    "Birth",
+    "Function",
+    "Record",
+    "Rules",
+    "Tree",
+    "line_of",
+    "take",
+]
+
+# The flags of a record: W3C's trace flags in the low byte, ours above it.
+SAMPLED: Final = 0x01
+RANDOM: Final = 0x02
+RECORDED: Final = 0x100
+"""The task has a span."""
+DEFERRED: Final = 0x200
+"""Whether the task has a span is decided when a child needs to know, or at its end."""
+UNBOUND: Final = 0x400
+"""Nobody had set up tracing when the task was created."""
+FOREIGN: Final = 0x800
+"""The task's trace is the user's: it hangs under a span of theirs."""
+
+RETURNED: Final = "returned"
+RAISED: Final = "raised"
+CANCELLED: Final = "cancelled"
+PENDING: Final = "pending"
+
+
+class Function:
+    """What the tasks of one coroutine function share within one loop, and how long those took that ended.
+
+    Durations are in ns, appended by the loop's thread; whoever reads takes them out with `take`.
+    """
+
+    __slots__ = (
+        "cancelled",
+        "code",
+        "detach",
+        "name",
+        "pending",
+        "qualname",
+        "raised",
+        "returned",
+        "see_through",
+        "skip",
+        "special",
+        "waits",
+    )
+
+    def __init__(self, name: str, qualname: str, code: CodeType | None) -> None:
+        self.name = name
+        self.qualname = qualname
+        self.code = code
+        self.skip = False
+        """A task of asyncio's own or of aiotel's: none of our business."""
+        self.see_through = False
+        """A wrapper: the function that matters is inside, and another one for each task."""
+        self.detach = False
+        """Its tasks start traces of their own."""
+        self.special = False
+        """One of the three above: the hot path asks one question only."""
+        self.returned: list[int] = []
+        self.raised: list[int] = []
+        self.cancelled: list[int] = []
+        self.pending: list[int] = []
+        self.waits: list[int] = []
+        """From creation to the first step."""
+
+
+def take(durations: list[int]) -> list[int]:
+    """What the list holds now, taken out of it.
+
+    Two steps of which each is one of the interpreter's: what another thread appends in between stays.
+    """
+    taken = durations[:]
+    del durations[: len(taken)]
+    return taken
+
+
+class Tree:
+    """A trace that began with a task: what its records share."""
+
+    __slots__ = ("count", "flags", "function", "root_id", "start_ns", "trace_id", "trace_state")
+
+    def __init__(self, *, trace_id: int, root_id: int, start_ns: int, function: Function) -> None:
+        self.trace_id = trace_id
+        self.root_id = root_id
+        self.start_ns = start_ns
+        self.function = function
+        self.count = 1
+        self.flags = DEFERRED
+        self.trace_state: Any = None
+
+
+class Record:
+    """A task as aiotel sees it: filled by its loop's thread, handed over once when the task has ended."""
+
+    # Made with `object.__new__` and filled field by field in `_hooks.tasks`: half the price of an `__init__`.
+    # The first row is set at creation, the second at the end.
+    __slots__ = (
+        *("end_ns", "flags", "function", "origin", "parent_id", "span_id", "start_ns", "task"),
+        *("error", "outcome", "task_name"),
+        *("site_code", "site_instruction"),
+    )
+
+    function: Function
+    origin: Any
+    """Whose `trace_id` and `trace_state` these are: a `Tree`, or the `SpanContext` of the user's span above."""
+    parent_id: Any
+    """None, the id of a span of the same trace, or the `SpanContext` of the user's span."""
+    span_id: int
+    flags: int
+    start_ns: int
+    """By the monotonic clock."""
+    end_ns: int
+    """0 until the task has ended."""
+    task: weakref.ref[Any] | None
+    outcome: str
+    task_name: str | None
+    error: tuple[str, str] | None
+    """Type and message of what the task raised."""
+    site_code: CodeType | None
+    """Where the task was created: the code, and the offset of its instruction."""
+    site_instruction: int
+
+    def note_wait(self, wait_ns: int) -> None:
+        """How long the task waited for its first step; kept where there is a span to tell it."""
+
+    def conclude(
+        self, now_ns: int, outcome: str, *, task_name: str | None, error: tuple[str, str] | None
+    ) -> None:
+        """Note how the task ended."""
+        self.end_ns = now_ns
+        self.outcome = outcome
+        self.task_name = task_name
+        self.error = error
+
+
+class Birth:
+    """The circumstances in which a task is created, where it is not simply a child in a task tree."""
+
+    __slots__ = ("adopt", "context", "in_callback", "parent", "site")
+
+    def __init__(
+        self,
+        *,
+        parent: Record | None,
+        context: Context | None,
+        in_callback: bool = False,
+        adopt: Callable[[], Record | None] | None = None,
+        site: tuple[CodeType, int] | None = None,
+    ) -> None:
+        self.parent = parent
+        """The record of the task that creates this one, if it is known."""
+        self.context = context
+        """The context that the caller wants the task to run in."""
+        self.in_callback = in_callback
+        """The loop runs, but no task does."""
+        self.adopt = adopt
+        """Makes a record for the running task, if it has none."""
+        self.site = site
+        """Where: see `Record.site_code`."""
+
+
+class Rules(Protocol):
+    """Which trace a task belongs to: attributes for the hot path, calls for the rest."""
+
+    bound: bool
+    """Somebody has set up tracing."""
+    inherited: bool
+    """In a task tree children have the parent's flags, and nobody listens to spans as they start."""
+    span_class: type[Record]
+    max_age_ns: int
+    max_tasks: int
+    span_id: Callable[[], int]
+    current: Callable[[], Mapping[str, Any]]
+    """OpenTelemetry's current context."""
+
+    def begin(self, function: Function, now_ns: int, birth: Birth) -> tuple[Record, Context | None] | None:
+        """A record, and the context that its task shall run in where that is not the one it would get.
+
+        None where the task is none of our business.
+        """
+
+
+def line_of(code: CodeType, instruction: int) -> int:
+    """The line of the instruction at this offset in bytes."""
+    for start, stop, line in code.co_lines():
+        if start <= instruction < stop and line is not None:
+            return line
+    return code.co_firstlineno

@@ -1,0 +1,45 @@
+"""Every name that leaves the process: of attributes, metrics, logs and scopes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCOPE: Final = "aiotel"
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
+
+# Attributes of OpenTelemetry's semantic conventions.
+CODE_FUNCTION_NAME: Final = "code.function.name"
+CODE_FILE_PATH: Final = "code.file.path"
+CODE_LINE_NUMBER: Final = "code.line.number"
+ERROR_TYPE: Final = "error.type"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
+
+# Attributes of ours.
+TASK_NAME: Final = "asyncio.task.name"
+TASK_OUTCOME: Final = "asyncio.task.outcome"
+TASK_CREATED_FUNCTION: Final = "asyncio.task.created.function"
+TASK_CREATED_FILE: Final = "asyncio.task.created.file"
+TASK_CREATED_LINE: Final = "asyncio.task.created.line"
+TASK_SCHEDULE_DURATION: Final = "asyncio.task.schedule.duration"  # of a span; the metric has the same name
+TASK_DETACHED_REASON: Final = "asyncio.task.detached.reason"
+TASK_PARENT_TRACE_ID: Final = "asyncio.task.parent.trace_id"
+TASK_PARENT_SPAN_ID: Final = "asyncio.task.parent.span_id"
+EXCEPTION_SOURCE: Final = "asyncio.exception.source"
+DROPPED_KIND: Final = "aiotel.dropped.kind"
+
+# Metrics.
+EVENTLOOP_COUNT: Final = "asyncio.eventloop.count"
+TASK_COUNT: Final = "asyncio.task.count"
+TASK_STARTED: Final = "asyncio.task.started"
+TASK_DURATION: Final = "asyncio.task.duration"
+EXCEPTIONS: Final = "asyncio.exceptions"
+DROPPED: Final = "aiotel.dropped"
+OVERHEAD_TIME: Final = "aiotel.overhead.time"
+
+# Logs.
+EXCEPTION: Final = "exception"
+
+OTHER: Final = "_OTHER"
+"""What stands for all values beyond a limit."""

@@ -1,0 +1,40 @@
+"""What all spans of one tracer have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, Tracer
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from ..._clock import Clock
+
+__all__ = ["Source"]
+
+
+class Source:
+    """A tracer of the SDK's, read once; the resource anew each time, for it changes after a fork."""
+
+    __slots__ = ("_tracer", "clock", "exact", "info", "limits", "processor", "sampler", "scope")
+
+    def __init__(self, tracer: Tracer, clock: Clock) -> None:
+        self._tracer = tracer
+        self.clock = clock
+        self.sampler = tracer.sampler
+        self.processor: SpanProcessor = tracer.span_processor
+        self.info: Any = tracer.instrumentation_info
+        self.scope: InstrumentationScope = tracer._instrumentation_scope
+        self.limits: SpanLimits = tracer._span_limits
+        self.exact = _bind(self.limits)
+        """The limits are such that even our own few attributes must go through the SDK's containers."""
+
+    @property
+    def resource(self) -> Resource:
+        """Who the telemetry is about."""
+        return self._tracer.resource
+
+
+def _bind(limits: SpanLimits) -> bool:
+    most = limits.max_span_attributes
+    return limits.max_span_attribute_length is not None or (most is not None and most < 32)

@@ -1,0 +1,316 @@
+"""The record of a task as an OpenTelemetry span, filled in when somebody looks.
+
+A `TaskSpan` is a span of the SDK's own class whose state is built on demand: most are only ever read
+once, by an exporter, and to build what the SDK keeps in a span costs ten times what the record does.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import (
+    Link,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+    format_span_id,
+    format_trace_id,
+)
+
+from ..._record import RAISED, Record, line_of
+from .. import names
+from .source import Source
+
+__all__ = ["TaskSpan", "span_class_for"]
+
+_NO_STATE: Final = TraceState()
+_UNSET: Final = Status(StatusCode.UNSET)
+# Re-entrant: a finalizer that runs while one span is being built may write to another.
+_building = threading.RLock()
+
+
+class TaskSpan(Record, Span):
+    """The span of a task. `source` is set on the subclass that `span_class_for` makes for one tracer."""
+
+    __slots__ = ()
+
+    source: Source
+    wait_ns: int | None = None
+    reason: str | None = None
+    """Why the task has a trace of its own, where it was given one."""
+    link: SpanContext | None = None
+    """The span that the task would have been a child of."""
+    begun_with: Mapping[str, Any] | None = None
+    """The attributes that the sampler gave back, where it was asked."""
+    carrier = False
+    """A connection's task, whose work has a root span of the user's: it has no span of its own."""
+    children = False
+    """Something was parented on this span."""
+    notes: tuple[Event, ...] = ()
+
+    def __new__(cls) -> TaskSpan:
+        """An empty record, to be filled by `_hooks.tasks`."""
+        return object.__new__(cls)
+
+    # Written by us.
+
+    def note_wait(self, wait_ns: int) -> None:
+        """How long the task waited for its first step."""
+        self.wait_ns = wait_ns
+
+    def note(self, name: str, attributes: Mapping[str, Any], *, time_ns: int) -> None:
+        """Add an event that a watcher or a detector has seen; from any thread, until the span is handed on.
+
+        `time_ns` is in ns since the epoch.
+        """
+        event = Event(name, attributes, time_ns)
+        self.notes = (*self.notes, event)
+        if self.touched:
+            self._events.append(event)
+
+    def finish(self) -> None:
+        """Make the span what processors get at its end."""
+        if self.source.exact or self.touched:
+            self._build()
+            with self._lock:
+                self._attributes.update(self._end_attributes())
+                if self._status.status_code is StatusCode.UNSET:
+                    self._status = self._outcome_status()
+                if self._end_time is None:
+                    self._end_time = self._end_ns()
+
+    def frozen(self) -> ReadableSpan:
+        """The span as it is kept once it has ended: the SDK's copy where the SDK's state was built."""
+        return self._readable_span() if self.touched else self
+
+    # Read by anybody, without building anything.
+
+    @property
+    def touched(self) -> bool:
+        """Somebody has written, or asked for more than is here: the SDK's own state is the truth."""
+        return "_attributes" in self.__dict__
+
+    @property
+    def name(self) -> str:
+        """The function's qualified name, unless somebody has changed it."""
+        return self._name if self.touched else self.function.qualname
+
+    @property
+    def kind(self) -> SpanKind:
+        """Internal, always."""
+        return SpanKind.INTERNAL
+
+    @property
+    def context(self) -> SpanContext:
+        """The identity of the span."""
+        return self.get_span_context()
+
+    def get_span_context(self) -> SpanContext:
+        """The identity of the span."""
+        known = self.__dict__.get("_context")
+        if known is None:
+            known = self.__dict__["_context"] = self._identity(self.span_id)
+        return known  # type: ignore[no-any-return]  # put there by the line above, or by the SDK
+
+    @property
+    def parent(self) -> SpanContext | None:
+        """The identity of the span's parent."""
+        parent = self.parent_id
+        return self._identity(parent) if isinstance(parent, int) else parent
+
+    @property
+    def start_time(self) -> int:
+        """When the task was created, in ns since the epoch."""
+        return self.source.clock.wall_ns(self.start_ns)
+
+    @property
+    def end_time(self) -> int | None:
+        """When the task ended, in ns since the epoch."""
+        return self._end_time if self.touched else self._end_ns()
+
+    @property
+    def status(self) -> Status:
+        """ERROR where the task raised: cancellation is an outcome, not an error."""
+        return self._status if self.touched else self._outcome_status()
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """What is known of the task."""
+        if self.touched:
+            return MappingProxyType(self._attributes)
+        return MappingProxyType({**self._start_attributes(), **self._end_attributes()})
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """What was noted, and what the user added."""
+        return tuple(self._events) if self.touched else self.notes
+
+    @property
+    def links(self) -> Sequence[Link]:
+        """The span that the task would have been a child of, where it has a trace of its own."""
+        return tuple(self._links) if self.touched else self._own_links()
+
+    @property
+    def resource(self) -> Resource:
+        """Who the telemetry is about."""
+        return self.source.resource
+
+    @property
+    def instrumentation_scope(self) -> InstrumentationScope:
+        """Ours."""
+        return self.source.scope
+
+    def is_recording(self) -> bool:
+        """Until the task has ended."""
+        return self._end_time is None if self.touched else not self.end_ns
+
+    @property
+    def dropped_attributes(self) -> int:
+        """How many attributes the limits left out."""
+        return self._attributes.dropped if self.touched else 0
+
+    @property
+    def dropped_events(self) -> int:
+        """How many events the limits left out."""
+        return self._events.dropped if self.touched else 0
+
+    @property
+    def dropped_links(self) -> int:
+        """How many links the limits left out."""
+        return self._links.dropped if self.touched else 0
+
+    def end(self, end_time: int | None = None) -> None:
+        """End the span for its user, who may (`task_span_writes="task"`); the task lives on."""
+        with self._lock:
+            if self._end_time is None:
+                self._end_time = self.source.clock.now_ns() if end_time is None else end_time
+
+    # Built when needed.
+
+    def _build(self) -> None:
+        """Make this a complete span of the SDK's, by the SDK's own constructor."""
+        with _building:
+            if self.touched:
+                return
+            source = self.source
+            shell = _Shell.__new__(_Shell)
+            Span.__init__(
+                shell,
+                name=self.function.qualname,
+                context=self.get_span_context(),
+                parent=self.parent,
+                sampler=source.sampler,
+                resource=source.resource,
+                attributes=self._start_attributes(),
+                events=self.notes,
+                links=self._own_links(),
+                kind=SpanKind.INTERNAL,
+                span_processor=source.processor,
+                instrumentation_info=source.info,
+                limits=source.limits,
+                instrumentation_scope=source.scope,
+            )
+            shell._start_time = self.start_time
+            if self.end_ns:
+                shell._attributes.update(self._end_attributes())
+                shell._status = self._outcome_status()
+                shell._end_time = self._end_ns()
+            self.__dict__.update(shell.__dict__)
+
+    def _identity(self, span_id: int) -> SpanContext:
+        origin = self.origin
+        return SpanContext(
+            origin.trace_id, span_id, False, TraceFlags(self.flags & 0xFF), origin.trace_state or _NO_STATE
+        )
+
+    def _end_ns(self) -> int | None:
+        return self.source.clock.wall_ns(self.end_ns) if self.end_ns else None
+
+    def _start_attributes(self) -> dict[str, Any]:
+        if self.begun_with is not None:
+            return dict(self.begun_with)
+        return self.creation_attributes()
+
+    def creation_attributes(self) -> dict[str, Any]:
+        """What is known when the task is created."""
+        function = self.function
+        attributes: dict[str, Any] = {names.CODE_FUNCTION_NAME: function.name}
+        if function.code is not None:
+            attributes[names.CODE_FILE_PATH] = function.code.co_filename
+            attributes[names.CODE_LINE_NUMBER] = function.code.co_firstlineno
+        site = self.site_code
+        if site is not None:
+            attributes[names.TASK_CREATED_FUNCTION] = site.co_qualname
+            attributes[names.TASK_CREATED_FILE] = site.co_filename
+            attributes[names.TASK_CREATED_LINE] = line_of(site, self.site_instruction)
+        if self.reason is not None:
+            attributes[names.TASK_DETACHED_REASON] = self.reason
+        if self.link is not None:
+            attributes[names.TASK_PARENT_TRACE_ID] = format_trace_id(self.link.trace_id)
+            attributes[names.TASK_PARENT_SPAN_ID] = format_span_id(self.link.span_id)
+        return attributes
+
+    def _end_attributes(self) -> dict[str, Any]:
+        attributes: dict[str, Any] = {}
+        if self.end_ns:
+            if self.task_name is not None:
+                attributes[names.TASK_NAME] = self.task_name
+            attributes[names.TASK_OUTCOME] = self.outcome
+            if self.error is not None:
+                attributes[names.ERROR_TYPE] = self.error[0]
+        if self.wait_ns is not None:
+            attributes[names.TASK_SCHEDULE_DURATION] = self.wait_ns / 1e9
+        return attributes
+
+    def _outcome_status(self) -> Status:
+        if not self.end_ns or self.outcome != RAISED:
+            return _UNSET
+        kind, message = self.error or ("", "")
+        return Status(StatusCode.ERROR, f"{kind}: {message}" if message else kind)
+
+    def _own_links(self) -> tuple[Link, ...]:
+        return () if self.link is None else (Link(self.link),)
+
+
+class _Shell(Span):
+    """A span that only lends its state."""
+
+
+class _Built:
+    """An attribute of the SDK's span that is not there before the span is built.
+
+    Not a data descriptor: once built, the instance's own value is found first.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, span: TaskSpan | None, owner: type) -> Any:
+        if span is None:
+            return self
+        span._build()
+        return span.__dict__[self._name]
+
+
+def _make_lazy() -> None:
+    probe = _Shell.__new__(_Shell)
+    Span.__init__(probe, name="", context=SpanContext(1, 1, False), resource=Resource({}))
+    for name in probe.__dict__:
+        setattr(TaskSpan, name, _Built(name))
+
+
+_make_lazy()
+
+
+def span_class_for(source: Source) -> type[TaskSpan]:
+    """A class of spans of this source: what they share costs a span nothing."""
+    return type("TaskSpan", (TaskSpan,), {"__slots__": (), "source": source, "__module__": __name__})

@@ -1,0 +1,175 @@
+"""Find the program's tracer provider, whenever it comes, and hand it the spans of tasks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import SpanProcessor, Tracer
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+
+from ..._clock import Clock
+from ..._complaints import complaints
+from ..._record import DEFERRED, RECORDED, Record
+from .. import names
+from .ids import Ids
+from .processor import OurProcessor, add_first, remove
+from .rules import TaskRules
+from .source import Source
+from .span import TaskSpan
+
+__all__ = ["Traces"]
+
+SLICE: Final = 128
+"""How many spans are handed on before the GIL is let go."""
+
+
+class Traces:
+    """The spans of tasks: where they come from (`rules`) and where they go (`end`)."""
+
+    def __init__(
+        self,
+        *,
+        provider: Any = None,
+        clock: Clock,
+        version: str,
+        running: Callable[[], tuple[Any, str] | None],
+        drain: Callable[[float], bool],
+        on_bound: Callable[[], None],
+        max_age_ns: int,
+        max_tasks: int,
+        writes: str,
+    ) -> None:
+        self._given = provider
+        self._clock = clock
+        self._version = version
+        self._running = running
+        self._drain = drain
+        self._on_bound = on_bound
+        self._provider: Any = None
+        self._tracer: Tracer | None = None
+        self._source: Source | None = None
+        self._processor: OurProcessor | None = None
+        self._known: tuple[SpanProcessor, ...] = ()
+        self._listeners: tuple[SpanProcessor, ...] = ()
+        self._enders: tuple[SpanProcessor, ...] = ()
+        self.rules = TaskRules(max_age_ns=max_age_ns, max_tasks=max_tasks, writes=writes, look=self.look)
+
+    def look(self) -> None:
+        """Bind to the provider that is there now; again where that is another one, or has changed."""
+        provider = self._given or _global_provider()
+        if provider is not self._provider:
+            self._bind(provider)
+        elif self._processors() is not self._known or self._enabled() is not (self._source is not None):
+            self._rebind()
+
+    def end(self, records: Iterable[Record]) -> None:
+        """Hand finished records to the span processors. The pump's thread, or whoever flushes."""
+        for number, record in enumerate(records, 1):
+            try:
+                self._end(record)
+            except Exception as error:  # noqa: BLE001  # a processor's: the next span is not to blame
+                complaints.add("span processor", f"a span processor failed on the span of a task: {error!r}")
+            if not number % SLICE:
+                time.sleep(0)
+
+    def room(self, most: int) -> int:
+        """How many spans can be handed on now without a batch processor dropping some."""
+        for processor in self._known:
+            batch = getattr(processor, "_batch_processor", None)
+            queue, size = getattr(batch, "_queue", None), getattr(batch, "_max_queue_size", None)
+            if queue is not None and isinstance(size, int):
+                most = min(most, size - len(queue))
+        return max(0, most)
+
+    def make_room(self) -> None:
+        """Have the processors behind ours export what they hold."""
+        for processor in self._known:
+            if processor is not self._processor:
+                processor.force_flush()
+
+    def close(self) -> None:
+        """Leave the provider as it was found."""
+        if self._processor is not None:
+            self._processor.release()
+            remove(self._provider, self._processor)
+        self._provider = self._processor = None
+        self._known = self._listeners = self._enders = ()
+        self.rules.unbind()
+
+    def _end(self, record: Record) -> None:
+        if record.flags & DEFERRED:
+            if getattr(record, "carrier", False) or record.function.name in self.rules.carriers:
+                return
+            self.rules.decide(record)
+        if not record.flags & RECORDED or not isinstance(record, TaskSpan) or self._source is None:
+            return
+        record.finish()
+        for processor in self._enders:
+            processor._on_ending(record)
+        self._source.processor.on_end(record.frozen())
+
+    def _bind(self, provider: Any) -> None:
+        if self._processor is not None:
+            self._processor.release()
+            remove(self._provider, self._processor)
+            self._processor = None
+        self._provider, self._tracer, self._source, self._known = provider, None, None, ()
+        if provider is None:
+            self.rules.unbind()
+            return
+        tracer = provider.get_tracer(names.SCOPE, self._version, schema_url=names.SCHEMA_URL)
+        self._tracer = tracer if isinstance(tracer, Tracer) else None
+        if self._tracer is not None:
+            self._processor = OurProcessor(self._running, self._drain)
+            self._processor.carriers = self.rules.carriers
+            add_first(provider, self._processor)
+        self._rebind()
+        self._on_bound()
+
+    def _rebind(self) -> None:
+        """Take note of the processors: which listen to spans as they start, which as they end."""
+        self._known = self._processors()
+        self._source = (
+            Source(self._tracer, self._clock) if self._tracer is not None and self._enabled() else None
+        )
+        others = [each for each in self._known if each is not self._processor]
+        self._listeners = tuple(each for each in others if _overrides(each, "on_start"))
+        self._enders = tuple(each for each in others if _overrides(each, "_on_ending"))
+        generator = getattr(self._provider, "id_generator", None)
+        self.rules.bind(self._source, Ids(generator), announce=self._announce if self._listeners else None)
+
+    def _enabled(self) -> bool:
+        """Whether the provider wants spans of our scope: its configurator may say no, and say so later."""
+        is_enabled = getattr(self._tracer, "_is_enabled", None)
+        return self._tracer is not None and (is_enabled is None or bool(is_enabled()))
+
+    def _processors(self) -> tuple[SpanProcessor, ...]:
+        multi = getattr(self._provider, "_active_span_processor", None)
+        found = getattr(multi, "_span_processors", ())
+        return found if isinstance(found, tuple) else ()
+
+    def _announce(self, span: TaskSpan, otel: Context) -> None:
+        for processor in self._listeners:
+            try:
+                processor.on_start(span, otel)
+            except Exception as error:  # noqa: BLE001  # a processor's: the program is not to blame
+                complaints.add("span processor", f"a span processor failed on the span of a task: {error!r}")
+
+
+def _overrides(processor: SpanProcessor, method: str) -> bool:
+    """Whether the processor does something of its own here. The SDK's own exporting ones do not."""
+    if isinstance(processor, BatchSpanProcessor | SimpleSpanProcessor):
+        kind: type = BatchSpanProcessor if isinstance(processor, BatchSpanProcessor) else SimpleSpanProcessor
+        return getattr(type(processor), method, None) is not getattr(kind, method, None)
+    return getattr(type(processor), method, None) is not getattr(SpanProcessor, method, None)
+
+
+def _global_provider() -> Any:
+    """The global provider, or None while nobody has set one."""
+    # The public function makes a provider from the environment where there is none, and takes 1 µs.
+    provider = getattr(trace, "_TRACER_PROVIDER", None)
+    return None if isinstance(provider, trace.ProxyTracerProvider) else provider
