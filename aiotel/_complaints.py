@@ -38,6 +38,11 @@ class Complaints:
                 self._said[kind] = now
                 _log.warning("%s%s", text, f" ({count} times)" if count > 1 else "")
 
+    def clear(self) -> None:
+        """Forget what waits and what was said."""
+        self._waiting.clear()
+        self._said.clear()
+
 
 complaints = Complaints()
 """Of this process."""
