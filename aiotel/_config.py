@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -77,7 +78,8 @@ class Config:
             value = parse(text.strip())
         except ValueError as error:
             raise ConfigError(f"{field} {error}, not {text!r}", field=field) from None
-        return replace(self, **{field: value})
+        settings: dict[str, Any] = {field: value}
+        return replace(self, **settings)
 
 
 def _unknown(field: str) -> str:
@@ -127,10 +129,9 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
 }
 
 
-def _positive(kind: type | tuple[type, ...], words: str) -> Callable[[Any], str | None]:
+def _positive(kinds: tuple[type, ...], words: str) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
-        ok = isinstance(value, kind) and not isinstance(value, bool) and 0 < value < float("inf")
-        return None if ok else f"must be {words} above zero"
+        return None if type(value) in kinds and 0 < value < math.inf else f"must be {words} above zero"
 
     return check
 
@@ -140,7 +141,7 @@ def _bool_check(value: Any) -> str | None:
 
 
 _seconds = _positive((int, float), "a number of seconds")
-_whole = _positive(int, "a whole number")
+_whole = _positive((int,), "a whole number")
 _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "disabled": _bool_check,
     "export": lambda value: None if value is None else _bool_check(value),

@@ -82,7 +82,7 @@ class Pump:
         return contextvars.Context().run(self._flush, time.monotonic() + timeout)
 
     def stop(self, last: Callable[[], None], timeout: float) -> bool:
-        """Flush, do a last thing on the pump's thread, and end it; False where that took longer than `timeout`.
+        """Flush, do a last thing on the pump's thread, and end it; False where that took longer.
 
         On that thread because at the interpreter's end no other can be started, and exporters may hang.
         """

@@ -130,7 +130,7 @@ class Record:
 
     function: Function
     origin: Any
-    """Whose `trace_id` and `trace_state` these are: a `Tree`, or the `SpanContext` of the user's span above."""
+    """What has the `trace_id` and `trace_state`: a `Tree`, or the `SpanContext` of the user's span above."""
     parent_id: Any
     """None, the id of a span of the same trace, or the `SpanContext` of the user's span."""
     span_id: int
@@ -164,17 +164,21 @@ class Record:
 class Birth:
     """The circumstances in which a task is created, where it is not simply a child in a task tree."""
 
-    __slots__ = ("adopt", "context", "in_callback", "parent", "site")
+    __slots__ = ("adopt", "context", "function", "in_callback", "otel", "parent", "site", "start_ns")
 
     def __init__(
         self,
+        function: Function,
+        start_ns: int,
         *,
-        parent: Record | None,
-        context: Context | None,
+        parent: Record | None = None,
+        context: Context | None = None,
         in_callback: bool = False,
         adopt: Callable[[], Record | None] | None = None,
         site: tuple[CodeType, int] | None = None,
     ) -> None:
+        self.function = function
+        self.start_ns = start_ns
         self.parent = parent
         """The record of the task that creates this one, if it is known."""
         self.context = context
@@ -185,6 +189,8 @@ class Birth:
         """Makes a record for the running task, if it has none."""
         self.site = site
         """Where: see `Record.site_code`."""
+        self.otel: Any = None
+        """OpenTelemetry's context in which the task will run; the rules find it."""
 
 
 class Rules(Protocol):
@@ -194,14 +200,18 @@ class Rules(Protocol):
     """Somebody has set up tracing."""
     inherited: bool
     """In a task tree children have the parent's flags, and nobody listens to spans as they start."""
-    span_class: type[Record]
+
+    @property
+    def span_class(self) -> type[Record]:
+        """What the record of a task with a span is made of."""
+
     max_age_ns: int
     max_tasks: int
     span_id: Callable[[], int]
     current: Callable[[], Mapping[str, Any]]
     """OpenTelemetry's current context."""
 
-    def begin(self, function: Function, now_ns: int, birth: Birth) -> tuple[Record, Context | None] | None:
+    def begin(self, birth: Birth) -> tuple[Record, Context | None] | None:
         """A record, and the context that its task shall run in where that is not the one it would get.
 
         None where the task is none of our business.

@@ -10,13 +10,14 @@ import time
 from asyncio import AbstractEventLoop
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 from opentelemetry import _logs, metrics
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from ._clock import Clock
+from ._complaints import complaints
 from ._config import Config
+from ._export.endpoint import endpoint_of
 from ._export.providers import Providers
 from ._export.readers import Readers
 from ._faults import faults
@@ -131,9 +132,16 @@ class Session:
         in_time = self._pump.stop(self._last, timeout)
         if self._providers is not None:
             self._providers.withdraw()
+            if not in_time:
+                complaints.add(
+                    "export",
+                    f"not all telemetry could be sent to {endpoint_of(os.environ)} within {timeout:g} s; "
+                    "is a collector listening there? (aiotel view is one)",
+                )
+        complaints.say()
         return in_time
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -190,18 +198,19 @@ class Session:
             ledger.closed = True
 
     def _running_carrier(self) -> tuple[Record, str] | None:
-        """The running task, if a bare callback made it and it has taken no decision of its own, and its name."""
+        """The running task and its name, if a bare callback made it and nothing is decided about its span."""
         try:
-            task = asyncio.current_task()
+            task: Any = asyncio.current_task()
             if task is None:
                 return None
+            name: str = task.get_name()
             ledger = _ledger_of(task.get_loop())
         except RuntimeError:  # no loop runs here
             return None
         record = None if ledger is None else ledger.live.get(id(task))
         if record is None or record.task is None or record.task() is not task:
             return None
-        return (record, task.get_name()) if record.flags & (DEFERRED | UNBOUND) == DEFERRED else None
+        return (record, name) if record.flags & (DEFERRED | UNBOUND) == DEFERRED else None
 
     # Signals.
 
@@ -222,9 +231,8 @@ class Session:
             names.SCOPE, version, meter_provider=provider, schema_url=names.SCHEMA_URL
         )
         self._metrics.create(self._meter)
-        scope = InstrumentationScope(names.SCOPE, version, names.SCHEMA_URL)
-        self._readers = Readers(self._metrics.collect, BOUNDS, description_of, scope)
-        self._joined: Any = None
+        scope = (names.SCOPE, version, names.SCHEMA_URL)
+        self._readers = Readers(self._metrics.collect, BOUNDS, description_of, scope=scope)
 
     def _wire_logs(self, provider: Any, version: str) -> None:
         def logger() -> _logs.Logger:

@@ -7,10 +7,12 @@ from typing import Literal
 
 __all__ = ["ExceptionFacts", "Failure", "Frame", "Source", "TaskFacts"]
 
+# fmt: off
 Source = Literal[
-    *("main", "task", "unretrieved", "future", "callback", "reader", "protocol", "transport", "asyncgen"),
-    *("subprocess", "signal", "server", "executor", "thread", "unraisable", "other"),
+    "main", "task", "unretrieved", "future", "callback", "reader", "protocol", "transport", "asyncgen",
+    "subprocess", "signal", "server", "executor", "thread", "unraisable", "other",
 ]
+# fmt: on
 """Where an unhandled exception came to light: the values of `asyncio.exception.source`."""
 
 

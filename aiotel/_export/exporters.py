@@ -35,7 +35,7 @@ _CREDENTIALS: Final = "_CREDENTIAL_PROVIDER"
 
 
 def exporters_for(signal: str, environ: Mapping[str, str]) -> list[Any]:
-    """The exporters of one signal: of `otlp` (the default), `console` and `none`, those that are asked for."""
+    """The exporters of one signal: those of `otlp` (the default), `console` and `none` that are asked for."""
     asked = environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip() or "otlp"
     makers: dict[str, Callable[[], Any]] = {
         "otlp": lambda: _otlp(signal, environ),
@@ -49,7 +49,7 @@ def exporters_for(signal: str, environ: Mapping[str, str]) -> list[Any]:
         if maker is None:
             complaints.add(
                 f"exporter {signal}",
-                f"OTEL_{signal.upper()}_EXPORTER={asked}: {name} is not one of otlp, console, none; using otlp",
+                f"OTEL_{signal.upper()}_EXPORTER: {name} is not one of otlp, console, none; using otlp",
             )
             maker = makers["otlp"]
         exporters.append(maker())

@@ -1,4 +1,4 @@
-"""Turn a signal off where the collector has no place for it: Jaeger takes traces, and answers 404 to the rest."""
+"""Turn a signal off where the collector has no place for it: Jaeger takes traces only, and answers 404."""
 
 from __future__ import annotations
 

@@ -50,12 +50,13 @@ class Readers:
         collect: Callable[[], Iterable[SeriesLike]],
         bounds: Mapping[str, tuple[float, ...]],
         descriptions: Callable[[str], str],
-        scope: InstrumentationScope,
+        *,
+        scope: tuple[str, str, str],
     ) -> None:
         self._collect = collect
         self._bounds = bounds
         self._describe = descriptions
-        self._scope = scope
+        self._scope = InstrumentationScope(*scope)
         self._start_ns = time.time_ns()
         self._joined: list[tuple[Any, Any]] = []
 

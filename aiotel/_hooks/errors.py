@@ -44,6 +44,10 @@ MESSAGE: Final = 200
 """How many characters are kept of a message that is none of these."""
 
 
+_handled: set[int] = set()
+"""The contexts that are being handled just now, by their ids."""
+
+
 class Errors:
     """Builds a `Failure` of what a loop reports."""
 
@@ -65,11 +69,18 @@ class Errors:
         observe = self.observe
 
         def call_exception_handler(loop: Any, context: dict[str, Any]) -> None:
+            key = id(context)
+            if key in _handled:  # another handler of ours is in front of this one, and has seen it
+                return original(loop, context)
+            _handled.add(key)
             try:
                 observe(loop, context)
             except Exception as error:  # noqa: BLE001  # ours, not the program's
                 faults.add(error)
-            original(loop, context)
+            try:
+                original(loop, context)
+            finally:
+                _handled.discard(key)
 
         return call_exception_handler
 

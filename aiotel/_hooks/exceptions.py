@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import CodeType
 from typing import Final
 
 from ..observations import ExceptionFacts, Frame
@@ -69,7 +70,7 @@ def _facts(exception: BaseException, frames: int, seen: set[int], budget: list[i
 
 def _frames_of(exception: BaseException, most: int) -> tuple[tuple[Frame, ...], int]:
     """The frames, outermost first; of many, the first few and the last ones."""
-    places = []
+    places: list[tuple[CodeType, int]] = []
     traceback = exception.__traceback__
     while traceback is not None and len(places) < 10_000:
         places.append((traceback.tb_frame.f_code, traceback.tb_lineno))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from types import CodeType
 from typing import Any, Final
@@ -69,7 +69,7 @@ def _wrapped(coro: Any, qualname: str) -> Any:
 def code_of(coro: Any) -> CodeType | None:
     """The code that runs, for coroutines and for the generators that stood for them."""
     for attribute in ("cr_code", "gi_code", "ag_code"):
-        code = _guarded(lambda attribute=attribute: getattr(coro, attribute, None))
+        code = _look(coro, attribute)
         if isinstance(code, CodeType):
             return code
     return None
@@ -77,7 +77,7 @@ def code_of(coro: Any) -> CodeType | None:
 
 def _module(coro: Any) -> str:
     for attribute in ("cr_frame", "gi_frame"):
-        frame = _guarded(lambda attribute=attribute: getattr(coro, attribute, None))
+        frame = _look(coro, attribute)
         names = getattr(frame, "f_globals", None)
         if isinstance(names, dict):
             module = names.get("__name__")
@@ -86,13 +86,13 @@ def _module(coro: Any) -> str:
 
 
 def _text(thing: Any, attribute: str) -> str | None:
-    value = _guarded(lambda: getattr(thing, attribute, None))
+    value = _look(thing, attribute)
     return value if type(value) is str else None
 
 
-def _guarded(look: Callable[[], Any]) -> Any:
-    """What the look gives, or None: a stranger's `__getattr__` may raise anything."""
+def _look(thing: Any, attribute: str) -> Any:
+    """The attribute, or None: a stranger's `__getattr__` may raise anything."""
     try:
-        return look()
+        return getattr(thing, attribute, None)
     except Exception:  # noqa: BLE001  # said in the docstring
         return None

@@ -25,46 +25,74 @@ LEDGER: Final = "_aiotel_ledger"
 
 def attach(methods: Mapping[str, InFrontOf]) -> Detach:
     """Put ours in front of these methods on every loop class; gives back what undoes it."""
-    replaced: dict[tuple[type, str], tuple[object, Method]] = {}
-
-    def cover(cls: type) -> None:
-        for name, in_front_of in methods.items():
-            for target in _targets(cls, name, replaced):
-                found = vars(target).get(name, _MISSING)
-                ours = in_front_of(getattr(target, name))
-                ours.__name__, ours.__qualname__ = name, f"{target.__qualname__}.{name}"
-                try:
-                    setattr(target, name, ours)
-                    if LEDGER not in vars(target):
-                        setattr(target, LEDGER, None)
-                except TypeError:  # a class that cannot be changed: its subclasses are asked instead
-                    continue
-                replaced[target, name] = (found, ours)
-
-    def cover_late(cls: type, **kwargs: Any) -> None:
-        inherited(cls, **kwargs)
-        cover(cls)
-
-    inherited = _bare(AbstractEventLoop.__init_subclass__)
+    attachment = _Attachment(methods)
     for cls in [BaseEventLoop, *_subclasses(AbstractEventLoop)]:
-        cover(cls)
-    late = classmethod(cover_late)
-    found_late = vars(AbstractEventLoop).get("__init_subclass__", _MISSING)
-    AbstractEventLoop.__init_subclass__ = late  # type: ignore[assignment,method-assign]  # a classmethod, as found
+        attachment.cover(cls)
+    attachment.cover_those_to_come()
+    return attachment.detach
 
-    def detach() -> None:
-        if vars(AbstractEventLoop).get("__init_subclass__") is late:
-            _put_back(AbstractEventLoop, "__init_subclass__", found_late)
-        for (cls, name), (found, ours) in reversed(replaced.items()):
+
+class _Attachment:
+    """What was replaced on which class, and by what.
+
+    An override that calls the method it overrides is replaced like that one: the inner of two of
+    ours sees that the outer one is at work, and steps aside.
+    """
+
+    def __init__(self, methods: Mapping[str, InFrontOf]) -> None:
+        self._methods = methods
+        self._replaced: dict[tuple[type, str], tuple[object, Method]] = {}
+        self._late: Any = None
+        self._found_late: object = _MISSING
+
+    def cover(self, cls: type) -> None:
+        """Put ours in front of what this class, or one above it, has for each method."""
+        for name, in_front_of in self._methods.items():
+            owner = next((base for base in cls.__mro__ if name in vars(base)), AbstractEventLoop)
+            if owner is AbstractEventLoop or (owner, name) in self._replaced:
+                continue
+            # uvloop's own class is compiled and cannot be changed; the one below it can.
+            target = owner if issubclass(owner, AbstractEventLoop) else cls
+            found = vars(target).get(name, _MISSING)
+            ours = in_front_of(getattr(target, name))
+            ours.__name__, ours.__qualname__ = name, f"{target.__qualname__}.{name}"
+            try:
+                setattr(target, name, ours)
+                setattr(target, LEDGER, None)
+            except TypeError:  # a class that cannot be changed; `instrument(loop=...)` is for its loops
+                continue
+            self._replaced[target, name] = (found, ours)
+
+    def cover_those_to_come(self) -> None:
+        """Cover each class of loops as it is made: uvloop may be imported later."""
+        inherited = AbstractEventLoop.__init_subclass__
+        cover = self.cover
+
+        def __init_subclass__(cls: Any, /, **kwargs: Any) -> None:  # noqa: N807  # it stands for that method
+            bound = getattr(inherited, "__func__", None)
+            if bound is None:
+                super(AbstractEventLoop, cls).__init_subclass__(**kwargs)  # type: ignore[misc]  # a subclass
+            else:
+                bound(cls, **kwargs)
+            cover(cls)
+
+        self._late = classmethod(__init_subclass__)
+        self._found_late = vars(AbstractEventLoop).get("__init_subclass__", _MISSING)
+        AbstractEventLoop.__init_subclass__ = self._late  # type: ignore[method-assign]  # as it was found
+
+    def detach(self) -> None:
+        """Put back what was found; what somebody has wrapped meanwhile stays, and does nothing."""
+        if vars(AbstractEventLoop).get("__init_subclass__") is self._late:
+            _put_back(AbstractEventLoop, "__init_subclass__", self._found_late)
+        kept = set()
+        for (cls, name), (found, ours) in reversed(self._replaced.items()):
             if vars(cls).get(name) is ours:
                 _put_back(cls, name, found)
-        for cls in {cls for cls, _ in replaced}:
-            # Where somebody has wrapped a method of ours it stays, and finds no ledger here.
-            if all(vars(cls).get(name) is not ours for (_, name), (_, ours) in replaced.items()):
-                setattr(cls, LEDGER, None)
-        replaced.clear()
-
-    return detach
+            else:
+                kept.add(cls)
+        for cls in {cls for cls, _ in self._replaced} - kept:
+            delattr(cls, LEDGER)
+        self._replaced.clear()
 
 
 def attach_to_loop(loop: Any, in_front_of_factory: InFrontOf, in_front_of_handler: InFrontOf) -> Detach:
@@ -105,46 +133,11 @@ def _handler_as_method(handler: Method | None) -> Method:
     return handle
 
 
-def _targets(cls: type, name: str, replaced: Mapping[tuple[type, str], object]) -> Iterator[type]:
-    """The class on which this method is to be replaced so that loops of `cls` are covered."""
-    owner = next((base for base in cls.__mro__ if name in vars(base)), None)
-    if owner is None or owner is AbstractEventLoop or (owner, name) in replaced:
-        return
-    if (
-        owner is not BaseEventLoop
-        and issubclass(owner, BaseEventLoop)
-        and _delegates(vars(owner)[name], name)
-    ):
-        return
-    # An owner that cannot be changed (uvloop's compiled one) is covered by the class below it.
-    yield owner if _changeable(owner) else cls
-
-
-def _delegates(method: object, name: str) -> bool:
-    """An override that calls the one it overrides is covered by that."""
-    code = getattr(method, "__code__", None)
-    return code is not None and name in code.co_names
-
-
-def _changeable(cls: type) -> bool:
-    return issubclass(cls, AbstractEventLoop) and bool(cls.__flags__ & (1 << 9))  # a heap type
-
-
 def _subclasses(cls: type) -> Iterator[type]:
-    for subclass in cls.__subclasses__():
+    children: list[type] = cls.__subclasses__()
+    for subclass in children:
         yield subclass
         yield from _subclasses(subclass)
-
-
-def _bare(bound: Any) -> Callable[..., None]:
-    function = getattr(bound, "__func__", None)
-    if function is not None:
-        return function  # type: ignore[no-any-return]  # a classmethod's function
-
-    def inherited(cls: type, **kwargs: Any) -> None:
-        super(AbstractEventLoop, cls).__init_subclass__(**kwargs)
-
-    return inherited
 
 
 def _put_back(cls: type, name: str, found: object) -> None:

@@ -93,7 +93,8 @@ class Tasks:
             context = None
             try:
                 ledger = loop._aiotel_ledger or open_ledger(loop)
-                if ledger is None:
+                # The second: another `create_task` of ours is in front of this one, and has seen to it.
+                if ledger is None or ledger.starting is coro:
                     return original(loop, coro, **kwargs)
                 try:
                     function = ledger.functions[coro.__qualname__]
@@ -102,7 +103,7 @@ class Tasks:
                 except Exception:  # noqa: BLE001  # not seen before, or a stranger's coroutine
                     function = function_of(ledger, coro, patterns)
                 task = current_task(loop)
-                parent = ledger.live.get(id(task))
+                parent: Any = ledger.live.get(id(task))
                 if parent is None or parent.task() is not task:
                     parent = _starting(ledger, task)
                 now_ns = clock()
@@ -170,7 +171,7 @@ class Tasks:
 
         return create_task
 
-    def callback_for(self, ledger: Ledger) -> Callable[[Any], None]:
+    def callback_for(self, ledger: Ledger) -> Callable[[Any], None]:  # noqa: C901  # the hot path
         """The done callback of every task of one loop."""
         live = ledger.live
         failed = ledger.failed
@@ -221,7 +222,7 @@ class Tasks:
 
         return done
 
-    def _begin(
+    def _begin(  # noqa: PLR0917  # the hot path's variables
         self,
         ledger: Ledger,
         loop: Any,
@@ -235,13 +236,15 @@ class Tasks:
         if function.skip:
             return None
         birth = Birth(
+            function,
+            now_ns,
             parent=parent,
             context=kwargs.get("context"),
             in_callback=task is None and _running_loop() is loop,
             adopt=None if task is None else partial(self._adopt, ledger, task),
             site=_site(3),
         )
-        return self._rules.begin(function, now_ns, birth)
+        return self._rules.begin(birth)
 
     def _abandon(self, record: Record) -> None:
         """The task could not be made. Who was told that its span has started is told that it ended."""
@@ -252,7 +255,7 @@ class Tasks:
     def _adopt(self, ledger: Ledger, task: Any) -> Record | None:
         """A record for a running task that nobody has seen being created, with this moment as its start."""
         function = function_of(ledger, task.get_coro(), self._patterns)
-        begun = self._rules.begin(function, _clock(), Birth(parent=None, context=None))
+        begun = self._rules.begin(Birth(function, _clock()))
         if begun is None:
             return None
         _register(ledger, begun[0], task)

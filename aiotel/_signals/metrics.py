@@ -34,7 +34,7 @@ BOUNDS: Final[Mapping[str, tuple[float, ...]]] = {
 
 _DESCRIPTIONS: Final = {
     names.TASK_DURATION: "How long tasks lived, from their creation to their end.",
-    names.TASK_SCHEDULE_DURATION: "How long tasks waited from their creation to their first step (1 task in 16).",
+    names.TASK_SCHEDULE_DURATION: "How long tasks waited for their first step (measured of 1 task in 16).",
 }
 _OUTCOMES: Final = (RETURNED, RAISED, CANCELLED, PENDING)
 
@@ -120,7 +120,7 @@ class Metrics:
         counter(names.OVERHEAD_TIME, [self._overhead], "s", "CPU time of aiotel's own thread.")
 
     def record_through(self, histograms: Mapping[str, Histogram]) -> None:
-        """Have these histograms, by name, recorded by the SDK, value by value: somebody's view is about them."""
+        """Have the SDK record these histograms, value by value: somebody's view is about them."""
         self._recorders = dict(histograms)
 
     def count_failure(self, source: str, error_type: str) -> None:

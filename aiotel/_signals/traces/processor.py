@@ -67,7 +67,7 @@ def add_first(provider: Any, processor: SpanProcessor) -> None:
 
 def remove(provider: Any, processor: SpanProcessor) -> None:
     """Take the processor out again, where the provider's insides are as we know them."""
-    multi = getattr(provider, "_active_span_processor", None)
+    multi: Any = getattr(provider, "_active_span_processor", None)
     lock = getattr(multi, "_lock", None)
     if lock is not None and isinstance(getattr(multi, "_span_processors", None), tuple):
         with lock:

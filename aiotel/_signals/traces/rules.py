@@ -86,30 +86,30 @@ class TaskRules:
             self.span_class = span_class_for(source)
         self.bound = True
 
-    def begin(self, function: Function, now_ns: int, birth: Birth) -> Begun | None:
+    def begin(self, birth: Birth) -> Begun | None:
         """See `Rules.begin`."""
-        otel = self._context_of(birth)
+        otel = birth.otel = self._context_of(birth)
         if otel and any(otel.get(key) for key in _SUPPRESSED):
             return None
         if not self.bound:
             self._look()
             if not self.bound:
-                return self._unbound(function, now_ns, birth), None
-        span = otel.get(_SPAN_KEY)
-        above = None if span is None else span.get_span_context()
+                return self._unbound(birth), None
+        span: Any = otel.get(_SPAN_KEY)
+        above: SpanContext | None = None if span is None else span.get_span_context()
         if above is not None and not above.is_valid:
             span = above = None
-        detached = _reason(function, otel)
+        detached = _reason(birth.function, otel)
         if detached is not None:
             if above is None and birth.parent is not None:
                 above = self._identity(birth.parent)
-            return self._apart(function, now_ns, birth, otel, above, detached)
+            return self._apart(birth, above, detached)
         if span is not None and above is not None:
-            return self._under(function, now_ns, birth, otel, span, above)
+            return self._under(birth, span, above)
         parent = birth.parent or (birth.adopt() if birth.adopt is not None else None)
         if parent is None:
-            return self._root(function, now_ns, birth, otel), None
-        return self._child(function, now_ns, birth, otel, parent)
+            return self._root(birth), None
+        return self._child(birth, parent)
 
     def decide(self, record: Record, otel: Context = _EMPTY) -> None:
         """Settle whether a deferred record has a span: a child needs to know, or it has ended."""
@@ -124,88 +124,81 @@ class TaskRules:
 
     # The cases.
 
-    def _unbound(self, function: Function, now_ns: int, birth: Birth) -> Record:
+    def _unbound(self, birth: Birth) -> Record:
         parent = birth.parent
         if parent is None:
-            record = self._new_root(function, now_ns, birth)
+            record = self._new_root(birth)
             record.flags = DEFERRED | UNBOUND
             return record
-        return _unrecorded(function, now_ns, parent.origin, UNBOUND)
+        return _unrecorded(birth, parent.origin, UNBOUND)
 
-    def _root(self, function: Function, now_ns: int, birth: Birth, otel: Context) -> Record:
-        record = self._new_root(function, now_ns, birth)
+    def _root(self, birth: Birth) -> Record:
+        record = self._new_root(birth)
         record.flags = DEFERRED
         if birth.in_callback:
             record.reason = "callback"
-            record.carrier = function.name in self.carriers
+            record.carrier = birth.function.name in self.carriers
         else:
-            self.decide(record, otel)
+            self.decide(record, birth.otel)
         return record
 
-    def _child(self, function: Function, now_ns: int, birth: Birth, otel: Context, parent: Record) -> Begun:
+    def _child(self, birth: Birth, parent: Record) -> Begun:
         if parent.flags & DEFERRED:
             self.decide(parent)
         tree = parent.origin
         flags, parent_id = parent.flags, getattr(parent, "span_id", 0)
         if flags & UNBOUND:  # older than tracing: its nearest ancestor with a span is the tree's first task
             if tree.flags & DEFERRED:
-                tree.flags = self._sampled_flags(tree.function.qualname, tree.trace_id, otel)
+                tree.flags = self._sampled_flags(tree.function.qualname, tree.trace_id, birth.otel)
             flags, parent_id = tree.flags, tree.root_id
         if not flags & RECORDED and self._follow:
-            return _unrecorded(function, now_ns, tree, 0), None
-        reason = self._overgrown(tree, now_ns) if flags & RECORDED else None
+            return _unrecorded(birth, tree, 0), None
+        reason = self._overgrown(tree, birth.start_ns) if flags & RECORDED else None
         if reason is not None:
-            return self._apart(function, now_ns, birth, otel, self._identity(parent), reason)
+            return self._apart(birth, self._identity(parent), reason)
         if isinstance(tree, Tree):
             tree.count += 1
-        record = self._new_span(function, now_ns, birth, origin=tree, parent_id=parent_id)
+        record = self._new_span(birth, origin=tree, parent_id=parent_id)
         record.flags = flags
         if not self._follow:
             above = SpanContext(tree.trace_id, parent_id, False, TraceFlags(flags & 0xFF), tree.trace_state)
-            self._ask(record, set_span_in_context(NonRecordingSpan(above), otel), flags & (FOREIGN | RANDOM))
-        return self._complete(record, otel), None
+            otel = set_span_in_context(NonRecordingSpan(above), birth.otel)
+            self._ask(record, otel, flags & (FOREIGN | RANDOM))
+        return self._complete(record, birth.otel), None
 
-    def _under(
-        self, function: Function, now_ns: int, birth: Birth, otel: Context, span: Any, above: SpanContext
-    ) -> Begun:
-        origin, parent_id, flags = above, above, self._flags_under(above)
+    def _under(self, birth: Birth, span: Any, above: SpanContext) -> Begun:
+        origin: Any = above
+        parent_id: Any = above
+        flags = self._flags_under(above)
         above_record = _record_of(span, above, birth.parent)
         if above_record is not None:
             origin, parent_id, flags = above_record.origin, above_record.span_id, above_record.flags
         if not flags & RECORDED and (self._follow or self._source is None):
-            return _unrecorded(function, now_ns, origin, 0), None
-        record = self._new_span(function, now_ns, birth, origin=origin, parent_id=parent_id)
+            return _unrecorded(birth, origin, 0), None
+        record = self._new_span(birth, origin=origin, parent_id=parent_id)
         record.flags = flags | FOREIGN
         if not self._follow:
-            self._ask(record, otel, FOREIGN | flags & RANDOM)
-        complete = self._complete(record, otel)
+            self._ask(record, birth.otel, FOREIGN | flags & RANDOM)
+        complete = self._complete(record, birth.otel)
         if birth.context is not None or not record.flags & RECORDED:
             return complete, None
         user = span.user if type(span) is LentSpan else span
-        return record, self._with_current(otel, self._lend(record, user))
+        return record, self._with_current(birth.otel, self._lend(record, user))
 
-    def _apart(
-        self,
-        function: Function,
-        now_ns: int,
-        birth: Birth,
-        otel: Context,
-        above: SpanContext | None,
-        reason: str,
-    ) -> Begun:
+    def _apart(self, birth: Birth, above: SpanContext | None, reason: str) -> Begun:
         """A trace of its own, linked to where it came from; nothing is current in it."""
-        record = self._new_root(function, now_ns, birth)
+        record = self._new_root(birth)
         record.reason, record.link = reason, above
         if self._follow and above is not None:
             sampled = RECORDED | SAMPLED if above.trace_flags & SAMPLED else 0
             record.flags = sampled and sampled | self._random_flag()
             record.origin.flags = record.flags
         else:
-            record.flags = record.origin.flags = self._sampled_root(record, otel, link=above)
+            record.flags = record.origin.flags = self._sampled_root(record, birth.otel, link=above)
         context = None
-        if birth.context is None and (_SPAN_KEY in otel or DETACHED_KEY in otel):
-            context = self._with_current(otel, None)
-        return self._complete(record, otel), context
+        if birth.context is None and (_SPAN_KEY in birth.otel or DETACHED_KEY in birth.otel):
+            context = self._with_current(birth.otel, None)
+        return self._complete(record, birth.otel), context
 
     # Building blocks.
 
@@ -216,22 +209,22 @@ class TaskRules:
             return birth.context.get(self._variable, _EMPTY)
         return birth.context.copy().run(otel_context.get_current)
 
-    def _new_root(self, function: Function, now_ns: int, birth: Birth) -> TaskSpan:
+    def _new_root(self, birth: Birth) -> TaskSpan:
         root_id = self.span_id()
-        tree = Tree(trace_id=self.ids.trace_id(), root_id=root_id, start_ns=now_ns, function=function)
-        record = self._new_span(function, now_ns, birth, origin=tree, parent_id=None)
+        tree = Tree(
+            trace_id=self.ids.trace_id(), root_id=root_id, start_ns=birth.start_ns, function=birth.function
+        )
+        record = self._new_span(birth, origin=tree, parent_id=None)
         record.span_id = root_id
         return record
 
-    def _new_span(
-        self, function: Function, now_ns: int, birth: Birth, *, origin: Any, parent_id: Any
-    ) -> TaskSpan:
+    def _new_span(self, birth: Birth, *, origin: Any, parent_id: Any) -> TaskSpan:
         record = object.__new__(self.span_class)
-        record.function = function
+        record.function = birth.function
         record.origin = origin
         record.parent_id = parent_id
         record.span_id = self.span_id()
-        record.start_ns = now_ns
+        record.start_ns = birth.start_ns
         record.end_ns = 0
         record.site_code, record.site_instruction = birth.site or (None, 0)
         return record
@@ -239,7 +232,7 @@ class TaskRules:
     def _complete(self, record: TaskSpan, otel: Context) -> Record:
         """The record if it has a span, else one that costs less; who listens is told of the span."""
         if not record.flags & RECORDED:
-            return _unrecorded(record.function, record.start_ns, record.origin, 0)
+            return _unrecorded(record, record.origin, 0)
         self._announce(record, otel)
         return record
 
@@ -325,12 +318,12 @@ class TaskRules:
         return flags_of(result.decision)
 
 
-def _unrecorded(function: Function, now_ns: int, origin: Any, flags: int) -> Record:
+def _unrecorded(of: Birth | Record, origin: Any, flags: int) -> Record:
     record = object.__new__(Record)
-    record.function = function
+    record.function = of.function
     record.origin = origin
     record.flags = flags
-    record.start_ns = now_ns
+    record.start_ns = of.start_ns
     return record
 
 

@@ -39,7 +39,7 @@ def fixed_flags(sampler: Any) -> int | None:
     return None
 
 
-def flags_of(decision: sampling.Decision) -> int:
+def flags_of(decision: Any) -> int:
     """A sampler's decision as flags of a record."""
     flags = RECORDED if decision.is_recording() else 0
     return flags | SAMPLED if decision.is_sampled() else flags

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span
@@ -43,6 +43,11 @@ class TaskSpan(Record, Span):
 
     __slots__ = ()
 
+    # The SDK's own state, once it is built.
+    _attributes: Any
+    _events: Any
+    _links: Any
+
     source: Source
     wait_ns: int | None = None
     reason: str | None = None
@@ -57,7 +62,7 @@ class TaskSpan(Record, Span):
     """Something was parented on this span."""
     notes: tuple[Event, ...] = ()
 
-    def __new__(cls) -> TaskSpan:
+    def __new__(cls) -> Self:
         """An empty record, to be filled by `_hooks.tasks`."""
         return object.__new__(cls)
 
@@ -119,7 +124,7 @@ class TaskSpan(Record, Span):
         known = self.__dict__.get("_context")
         if known is None:
             known = self.__dict__["_context"] = self._identity(self.span_id)
-        return known  # type: ignore[no-any-return]  # put there by the line above, or by the SDK
+        return known
 
     @property
     def parent(self) -> SpanContext | None:
@@ -202,7 +207,7 @@ class TaskSpan(Record, Span):
             if self.touched:
                 return
             source = self.source
-            shell = _Shell.__new__(_Shell)
+            shell: Any = object.__new__(_Shell)
             Span.__init__(
                 shell,
                 name=self.function.qualname,
@@ -302,7 +307,7 @@ class _Built:
 
 
 def _make_lazy() -> None:
-    probe = _Shell.__new__(_Shell)
+    probe = object.__new__(_Shell)
     Span.__init__(probe, name="", context=SpanContext(1, 1, False), resource=Resource({}))
     for name in probe.__dict__:
         setattr(TaskSpan, name, _Built(name))
