@@ -76,7 +76,8 @@ def test_waiting_in_vain_says_what_came_instead() -> None:
             receiver.wait_for_spans(3, timeout=0)
 
     assert (
-        "waited 0 s for 3 spans, got 0; received in all: 0 spans, 2 logs (greeted \N{MULTIPLICATION SIGN}2), 0 metric points,"
+        "waited 0 s for 3 spans, got 0; received in all: 0 spans, 2 logs (greeted \N{MULTIPLICATION SIGN}2),"
+        " 0 metric points,"
         " refused /wrong/v1/logs: nothing is at /wrong/v1/logs"
     ) == str(caught.value).partition(": OTLP/HTTP")[0]
 

@@ -93,7 +93,7 @@ class Conversation(BaseHTTPRequestHandler):
         self,
         code: int,
         message: str | None = None,
-        explain: str | None = None,  # noqa: ARG002  # the base class's, for its page of HTML
+        explain: str | None = None,  # the base class's, for its page of HTML
     ) -> None:
         """Answer what the base class refuses in our own way."""
         self._refuse(RefusalError(code, _hint(self.raw_requestline) or message or HTTPStatus(code).phrase))
@@ -160,7 +160,7 @@ class Conversation(BaseHTTPRequestHandler):
     def _request(self, *, signal: str | None, size: int, status: int, problem: str | None) -> ReceivedRequest:
         headers = {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers}
         return ReceivedRequest(
-            method=self.command,
+            method=self.command or "",  # the base class sets None before it reads it
             path=self.path,
             signal=signal,
             headers=headers,

@@ -158,7 +158,7 @@ def test_nearly_right_json_is_always_answered(
             [
                 b"POST /v1/traces HTTP/1.1\r\n",
                 b"POST /v1/traces HTTP/1.1\r\nContent-Type: application/json\r\n",
-                b"POST /v1/logs HTTP/1.1\r\nTransfer-Encoding:chunked\r\nContent-Type:application/json\r\n\r\n",
+                b"POST /v1/logs HTTP/1.1\r\nTransfer-Encoding:chunked\r\nContent-Type:text/json\r\n\r\n",
                 b"POST /v1/logs HTTP/1.1\r\nContent-Length: 5\r\n",
                 b"POST ",
                 b"GET /v1/traces",

@@ -1,0 +1,1 @@
+"""What was received, as lines for a terminal."""
