@@ -114,7 +114,15 @@ class Conversation(BaseHTTPRequestHandler):
         request = self._request(
             signal=signal.name, size=len(sent), status=HTTPStatus.OK, problem=payload.problem
         )
-        self._sink(Delivery(request=request, spans=payload.spans, logs=payload.logs, metrics=payload.metrics))
+        self._sink(
+            Delivery(
+                request=request,
+                body=sent,
+                spans=payload.spans,
+                logs=payload.logs,
+                metrics=payload.metrics,
+            )
+        )
         self._answer(HTTPStatus.OK, wire.serialise(payload.answer, encoding), encoding, {})
 
     def _signal(self) -> signals.Signal:

@@ -162,9 +162,10 @@ class ReceivedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A request with everything that it brought."""
+    """A request with everything that it brought; `body` is its body as sent, for whoever hands it on."""
 
     request: ReceivedRequest
+    body: bytes = b""
     spans: tuple[ReceivedSpan, ...] = ()
     logs: tuple[ReceivedLog, ...] = ()
     metrics: tuple[ReceivedMetricPoint, ...] = ()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -105,6 +106,20 @@ def test_stopping_answers_the_request_under_way() -> None:
 
     assert [200] == answers
     assert [] == receiver_threads()
+
+
+def test_the_sink_gets_the_body_as_it_was_sent() -> None:
+    deliveries: list[Delivery] = []
+    server = Server(deliveries.append)
+    server.start()
+    body = gzip.compress(b"{}")
+    try:
+        with Client(server.port) as client:
+            client.post("/v1/logs", body, Content_Type="application/json", Content_Encoding="gzip")
+    finally:
+        server.stop()
+
+    assert [body] == [delivery.body for delivery in deliveries]
 
 
 def test_starting_and_stopping_twice_changes_nothing() -> None:

@@ -25,11 +25,18 @@ _SHORT_LOG = 3  # lines that need no blank line after them
 _MIN_WIDTH, _MAX_WIDTH = 40, 160
 
 
+def new_console() -> Console:
+    """A console on stdout; what its encoding cannot write is escaped rather than fatal."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return Console(highlight=False, markup=False, emoji=False)
+
+
 class Screen:
     """A console that shows traces, logs and metrics. Colours and width are the console's business."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or _console()
+        self._console = console or new_console()
         self._glyphs = words.glyphs(self._console.encoding)
 
     @property
@@ -71,10 +78,3 @@ class Screen:
 
     def _print(self, line: Text) -> None:
         self._console.print(line, no_wrap=True, overflow="ignore", crop=False)
-
-
-def _console() -> Console:
-    """On stdout; what its encoding cannot write is escaped rather than fatal."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    return Console(highlight=False, markup=False, emoji=False)
