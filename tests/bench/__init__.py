@@ -1,0 +1,1 @@
+"""What aiotel costs, beside others, in one run: `python -m tests.bench`."""

@@ -1,0 +1,82 @@
+"""The programs that are measured: tasks that do nothing, steps that do nothing, tasks that only live."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+__all__ = [
+    "FUNCTIONS",
+    "GATHERS",
+    "STEPPERS",
+    "STEPS",
+    "TASKS",
+    "WIDTH",
+    "Around",
+    "steps",
+    "tasks",
+    "wait_in",
+]
+
+WIDTH = 100
+"""How many tasks one gather holds."""
+GATHERS = 9
+"""How many gathers one main task runs: its trace is shorter than aiotel lets one grow."""
+TASKS = WIDTH * GATHERS
+STEPPERS = 10
+STEPS = 200
+
+Around = Callable[[], AbstractContextManager[object]]
+"""What the creating task does around its work: a user's span, or nothing."""
+
+
+async def nothing() -> None:
+    """The cheapest coroutine there is."""
+
+
+async def tasks(around: Around = contextlib.nullcontext) -> float:
+    """Create and await tasks; gives the CPU time of this thread that each took, in µs."""
+    with around():
+        begin_ns = time.thread_time_ns()
+        for _ in range(GATHERS):
+            # By its name in the module, at each call: that is where contrib puts its own.
+            await asyncio.gather(*[asyncio.create_task(nothing()) for _ in range(WIDTH)])
+        return (time.thread_time_ns() - begin_ns) / TASKS / 1000
+
+
+async def steps() -> float:
+    """Let tasks step; gives the CPU time of this thread that each step took, in µs."""
+    go = asyncio.Event()
+    steppers = [asyncio.create_task(stepper(go)) for _ in range(STEPPERS)]
+    await asyncio.sleep(0)
+    begin_ns = time.thread_time_ns()
+    go.set()
+    await asyncio.gather(*steppers)
+    return (time.thread_time_ns() - begin_ns) / (STEPPERS * STEPS) / 1000
+
+
+async def wait_in(alive: list[asyncio.Task[None]], around: Around = contextlib.nullcontext) -> None:
+    """Create tasks that live until they are cancelled."""
+    forever = asyncio.get_running_loop().create_future()
+    with around():
+        alive += [asyncio.create_task(waiter(forever)) for _ in range(TASKS)]
+        await asyncio.sleep(0)
+
+
+async def stepper(go: asyncio.Event) -> None:
+    """Wait for the start, then do nothing, step by step."""
+    await go.wait()
+    for _ in range(STEPS):
+        await asyncio.sleep(0)
+
+
+async def waiter(forever: asyncio.Future[None]) -> None:
+    """Live until cancelled."""
+    await forever
+
+
+FUNCTIONS = tuple(function.__name__ for function in (nothing, stepper, waiter))
+"""What tasks run here, for those who have to be told what to trace."""
