@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+# Not from typing, which takes longer to import than Python takes to start.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._config import Config
     from ._process import detached, instrument, run, uninstrument
@@ -35,11 +36,11 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{home}", __name__), name)
+    value: object = getattr(import_module(f".{home}", __name__), name)
     globals()[name] = value
     return value
 

@@ -1,14 +1,18 @@
 """The command line: `aiotel run`, `aiotel view`, `aiotel demo`."""
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # every Python under `aiotel run` imports this, so nothing else is imported here
+    from collections.abc import Sequence
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status: 2 for bad use, else the command's own."""
-    # Here, because every program under `aiotel run` imports this package and few need argparse.
     from .arguments import parse
 
     try:

@@ -1,50 +1,33 @@
-"""Instrument a Python process that `aiotel run` has started, before its program begins.
+"""Instrument a Python process that `aiotel run` has started, once its program imports asyncio.
 
-It happens while Python starts, so what the program registers with `atexit` runs before our flush.
+Nothing that takes time is imported before: a command may start many Pythons.
 """
+
+from __future__ import annotations
 
 import os
 import sys
-import warnings
-from collections.abc import Set as AbstractSet
-from dataclasses import replace
-from importlib.machinery import PathFinder
 
 from . import program
-from .speech import say
+from .arrival import Arrival
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 # Tells a name of ours from one that the user gave: a program that another one starts has its own.
 OUR_NAME = "_AIOTEL_SERVICE_NAME"
 
 
-def start(*, loaded: AbstractSet[str]) -> None:
-    """Instrument this process; `loaded` names the modules that were there before aiotel's own."""
-    if program.is_resource_tracker():
-        return
-    try:
-        _instrument()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the program runs, whatever becomes of telemetry
-        say(f"running without telemetry: {_first_line(error)}")
-    finally:
-        _give_back_names(loaded)
-
-
-def _instrument() -> None:
-    # A program's `-W error` is about its own code, not about the libraries that we bring.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from .. import Config, instrument
-
-        config = Config.from_env()
-        if config.disabled:
-            return
-        _name_service()
-        instrument(config if config.export is not None else replace(config, export=True))
-
-
-def _first_line(error: BaseException) -> str:
-    message = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+def start() -> None:
+    """Prepare this process while its Python starts; never fail."""
+    _name_service()
+    path = list(sys.path)
+    place = program.place()
+    if "asyncio" in sys.modules:  # somebody else's sitecustomize was here
+        _wake(path, place)
+    else:
+        sys.meta_path.insert(0, Arrival(lambda: _wake(path, place)))
 
 
 def _name_service() -> None:
@@ -59,26 +42,45 @@ def _name_service() -> None:
         os.environ["OTEL_SERVICE_NAME"] = os.environ[OUR_NAME] = name
 
 
-def _give_back_names(loaded: AbstractSet[str]) -> None:
-    """Forget the modules that the program has modules of its own for.
+def _wake(path: list[str], place: str | None) -> None:
+    import warnings
 
-    Its place goes on the path after us. With our imports in `sys.modules`, a program that has a
-    `random.py` beside it would be given the standard library's.
-    """
-    place = program.place()
-    if place is None:
-        return
-    for name in {name.partition(".")[0] for name in sys.modules.keys() - loaded}:
-        if _is_in(place, name):
-            for module in [module for module in sys.modules if module.partition(".")[0] == name]:
-                del sys.modules[module]
-    # Or a module that the program writes and imports at once might be missed.
-    sys.path_importer_cache.pop(place, None)
+    from .separation import forget, hidden_files, importing_from
+    from .speech import say
+
+    before = frozenset(sys.modules)
+    try:
+        # A program's `-W error` is about its own code, not about the libraries that we bring.
+        with importing_from(path), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            problem = _instrument(lambda: hidden_files(place, sys.modules.keys() - before).values())
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the program runs, whatever becomes of telemetry
+        problem = _first_line(error)
+    if problem:
+        forget(hidden_files(place, sys.modules.keys() - before))
+        say(f"running without telemetry: {problem}")
 
 
-def _is_in(place: str, name: str) -> bool:
-    spec = PathFinder.find_spec(name, [place])
-    if spec is None or spec.origin is None:  # a mere directory: a package of that name wins over it
-        return False
-    ours = getattr(sys.modules.get(name), "__spec__", None)
-    return spec.origin != getattr(ours, "origin", None)
+def _instrument(hidden: Callable[[], Iterable[str]]) -> str | None:
+    """Instrument this process, or tell why not; `hidden` are files that our imports hide from it."""
+    from dataclasses import replace
+    from importlib import import_module
+
+    from .._config import Config
+
+    config = Config.from_env()
+    if config.disabled:
+        return None
+    # All that is needed, by our threads too: they would import what lies beside the program.
+    import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    from .._process import instrument
+
+    for file in hidden():
+        return f"{file} has the name of a module that telemetry needs; rename it"
+    instrument(config if config.export is not None else replace(config, export=True))
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    message = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from .._config import Config
+from .._export.endpoint import endpoint_fault
 from ..errors import ConfigError
 from .speech import say
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
-SIGNAL_ENDPOINTS = tuple(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT" for signal in ("TRACES", "METRICS", "LOGS"))
+PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
 
 
 class BadUseError(Exception):
@@ -31,11 +31,11 @@ def with_options(
             raise BadUseError("--service-name must not be empty")
         result["OTEL_SERVICE_NAME"] = service_name
     if endpoint is not None:
-        fault = _endpoint_fault(endpoint, result)
+        # The exporter for gRPC takes host:port too.
+        fault = None if result.get(PROTOCOL) == "grpc" else endpoint_fault(endpoint)
         if fault:
-            raise BadUseError(f"--endpoint {fault}")
+            raise BadUseError(f"--endpoint: {fault}")
         result[ENDPOINT] = endpoint
-    _warn_of_endpoints(result)
     return {name: value for name, value in result.items() if _is_usable(name, value)}
 
 
@@ -58,27 +58,6 @@ def _is_usable(name: str, value: str) -> bool:
         say(f"{name} is ignored: {error}")
         return False
     return True
-
-
-def _warn_of_endpoints(environ: Mapping[str, str]) -> None:
-    # Told and left as it is: the program may have exporters of its own that can use it.
-    for name in (ENDPOINT, *SIGNAL_ENDPOINTS):
-        fault = _endpoint_fault(environ[name], environ) if environ.get(name) else None
-        if fault:
-            say(f"{name} {fault}; telemetry may not arrive")
-
-
-def _endpoint_fault(endpoint: str, environ: Mapping[str, str]) -> str | None:
-    if environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") == "grpc" and "://" not in endpoint:
-        return None  # the gRPC exporter takes host:port too
-    try:
-        parts = urlsplit(endpoint)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, or brackets that do not match
-        usable = False
-    if usable and not any(character.isspace() for character in endpoint):
-        return None
-    return f"must be a URL like http://localhost:4318, not {endpoint!r}"
 
 
 def _undo_locale_coercion(environ: dict[str, str]) -> None:

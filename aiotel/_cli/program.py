@@ -1,8 +1,9 @@
 """Tell which program this Python is about to run, while it starts: its name and its place."""
+# ruff: noqa: PTH100, PTH109, PTH119, PTH120, PTH122 - every Python that a command starts would pay for pathlib
 
+import os
 import sys
 from importlib.machinery import PathFinder
-from pathlib import Path
 
 
 def name() -> str | None:
@@ -12,8 +13,10 @@ def name() -> str | None:
         return sys.orig_argv[-len(sys.argv)]  # before the module is found, argv is ["-m", *arguments]
     if program in {"", "-", "-c"}:
         return None
-    path = Path(program)
-    return path.absolute().parent.name if path.stem == "__main__" else path.stem
+    path = os.path.abspath(program)
+    if os.path.basename(path) == "__main__.py":
+        path = os.path.dirname(path)
+    return os.path.splitext(os.path.basename(path))[0]
 
 
 def place() -> str | None:
@@ -22,12 +25,7 @@ def place() -> str | None:
         return None
     program = sys.argv[0]
     if program in {"", "-", "-c", "-m"}:
-        return str(Path.cwd())
+        return os.getcwd()
     if PathFinder.find_spec("__main__", [program]):  # a directory or a zip
         return program
-    return str(Path(program).resolve().parent)
-
-
-def is_resource_tracker() -> bool:
-    """Whether this is multiprocessing's own errand boy, whom a program waits for at its end."""
-    return any(argument.startswith("from multiprocessing.resource_tracker ") for argument in sys.orig_argv)
+    return os.path.dirname(os.path.realpath(program))

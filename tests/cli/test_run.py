@@ -34,7 +34,6 @@ CASES = {
     "a directory without a program": Case(program=["shadowing"]),
     "a syntax error": Case(program=["syntax.py"]),
     "worker processes": Case(program=["workers.py", "x"]),
-    "a module named like one of the standard library": Case(program=["shadowing/program.py"]),
     "warnings as errors": Case(program=["warns.py"], flags=["-W", "error", "-m"]),
     "warnings": Case(program=["warns.py"], environ={"PYTHONWARNINGS": "always"}),
     "exit number": Case(program=["ends.py", "number"]),
@@ -79,6 +78,17 @@ def test_a_program_behaves_as_without_aiotel(case: Case, directory: Path) -> Non
     ]
 
     assert outcomes[0] == outcomes[1]
+
+
+def test_a_program_has_its_own_modules_whatever_their_names() -> None:
+    plain = run(sys.executable, "shadowing/program.py")
+    under_aiotel = aiotel_run("shadowing/program.py")
+
+    assert plain.stdout == under_aiotel.stdout
+    assert under_aiotel.stderr == (
+        f"aiotel: running without telemetry: {PROGRAMS / 'shadowing' / 'random.py'} "
+        "has the name of a module that telemetry needs; rename it\n"
+    )
 
 
 def test_a_command_keeps_its_arguments_its_status_and_its_process() -> None:

@@ -17,10 +17,9 @@ try:
     __import__("sitecustomize")
 finally:
     if sys.version_info >= (3, 11):  # noqa: UP036 - read by Pythons that aiotel does not support
-        _loaded = frozenset(sys.modules)
         try:
             from aiotel._cli.child import start
 
-            start(loaded=_loaded)
+            start()
         except Exception:  # noqa: BLE001, S110 - not installed here, or not fit to run: not this program's affair
             pass

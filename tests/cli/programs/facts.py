@@ -1,5 +1,6 @@
 """Tell everything a program can find out about how it was started."""
 
+import asyncio
 import inspect
 import os
 import signal
@@ -45,6 +46,7 @@ facts = {
     "import": (sys.meta_path, sys.path_hooks, sys.dont_write_bytecode, sys.pycache_prefix),
     "limits": (sys.getrecursionlimit(), sys.getswitchinterval()),
     "site": [name for name in sys.modules if "customize" in name],
+    "asyncio": (asyncio.__spec__, asyncio.__loader__, type(asyncio.tasks.__loader__)),
     "trace": (sys.gettrace(), sys.getprofile(), threading.main_thread() is threading.current_thread()),
 }
 for name, fact in facts.items():
