@@ -16,7 +16,7 @@ _log = logging.getLogger("aiotel")
 
 
 class Complaints:
-    """What is to be said, the latest of each kind. Adding is safe on the loop; `say` is for aiotel's thread."""
+    """What is to be said, the latest of each kind. Adding is safe anywhere; `say` is for our thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

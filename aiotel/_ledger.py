@@ -14,7 +14,7 @@ from contextvars import Context
 from types import CodeType
 from typing import Any, Final
 
-from ._record import Function, Record
+from ._record import AnyRecord, Function, Record
 
 __all__ = ["Ledger"]
 
@@ -36,21 +36,26 @@ class Ledger:
         "gone",
         "live",
         "loop",
+        "mourn",
         "overflow",
         "starting",
         "starting_record",
         "twins",
+        "until_timed",
     )
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.loop = weakref.ref(loop)
         self.context = Context()
         """What our callbacks run in: nothing of the user's is kept alive or seen."""
-        self.live: dict[int, Record] = {}
-        self.failed: dict[int, Record] = {}
+        self.live: dict[int, AnyRecord] = {}
+        self.failed: dict[int, AnyRecord] = {}
         """Tasks that raised and that somebody still holds: asyncio may tell of them later."""
         self.gone: deque[Any] = deque()
         """Weak references to tasks that went while their records are here, appended by the collector."""
+        self.until_timed = 0
+        """How many more tasks are made before one is timed up to its first step."""
+        self.mourn: Callable[[Any], None] = self.gone.append
         self.starting: Any = None
         self.starting_record: Any = None
         """The coroutine and the record of the task whose constructor runs now: an eager task's first step
@@ -93,16 +98,20 @@ class Ledger:
         """How many tasks live; readable from any thread."""
         return max(0, len(self.live) - len(self.gone))
 
-    def bury(self) -> list[Record]:
+    def bury(self) -> list[AnyRecord]:
         """Take out the records whose tasks were collected before they ended. The loop's thread only."""
         dead = set()
         while self.gone:
             dead.add(id(self.gone.popleft()))
-        for key in [key for key, record in self.failed.items() if id(record.task) in dead]:
+        for key in [key for key, record in self.failed.items() if _reference_id(record) in dead]:
             del self.failed[key]
-        keys = [key for key, record in self.live.items() if id(record.task) in dead]
+        keys = [key for key, record in self.live.items() if _reference_id(record) in dead]
         return [self.live.pop(key) for key in keys]
 
 
 def _ignore(task: Any) -> None:
     """What `done` is until the hooks put theirs there."""
+
+
+def _reference_id(record: AnyRecord) -> int:
+    return id(record.task) if isinstance(record, Record) else id(record)

@@ -24,11 +24,13 @@ __all__ = [
     "RETURNED",
     "SAMPLED",
     "UNBOUND",
+    "AnyRecord",
     "Birth",
     "Function",
     "Record",
     "Rules",
     "Tree",
+    "Unrecorded",
     "line_of",
     "take",
 ]
@@ -148,6 +150,11 @@ class Record:
     """Where the task was created: the code, and the offset of its instruction."""
     site_instruction: int
 
+    def alive(self) -> Any:
+        """The task; None where it is no more."""
+        reference = self.task
+        return None if reference is None else reference()
+
     def note_wait(self, wait_ns: int) -> None:
         """How long the task waited for its first step; kept where there is a span to tell it."""
 
@@ -171,7 +178,7 @@ class Birth:
         function: Function,
         start_ns: int,
         *,
-        parent: Record | None = None,
+        parent: AnyRecord | None = None,
         context: Context | None = None,
         in_callback: bool = False,
         adopt: Callable[[], Record | None] | None = None,
@@ -211,11 +218,41 @@ class Rules(Protocol):
     current: Callable[[], Mapping[str, Any]]
     """OpenTelemetry's current context."""
 
+    def begin_under(
+        self, otel: Mapping[str, Any], function: Function, parent: AnyRecord | None, now_ns: int
+    ) -> tuple[Record, Context | None] | None:
+        """What `begin` gives in the commonest of its cases, sooner: a child of the span that is current.
+
+        The record's site is for the caller to fill in where there is a context. None for the other cases.
+        """
+
     def begin(self, birth: Birth) -> tuple[Record, Context | None] | None:
         """A record, and the context that its task shall run in where that is not the one it would get.
 
         None where the task is none of our business.
         """
+
+
+class Unrecorded(weakref.ref[Any]):
+    """The record of a task without a span: it is the weak reference to the task itself.
+
+    One object less for each task, for the allocator and for the garbage collector; it has what is
+    asked of every record, and no more.
+    """
+
+    __slots__ = ("flags", "function", "origin", "start_ns")
+
+    function: Function
+    origin: Any
+    flags: int
+    start_ns: int
+
+    def alive(self) -> Any:
+        """The task; None where it is no more."""
+        return self()
+
+
+AnyRecord = Record | Unrecorded
 
 
 def line_of(code: CodeType, instruction: int) -> int:

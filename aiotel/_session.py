@@ -23,11 +23,11 @@ from ._export.readers import Readers
 from ._faults import faults
 from ._hooks import loops
 from ._hooks.errors import Errors
-from ._hooks.tasks import Tasks, end_all
+from ._hooks.tasks import Tasks, settle_all
 from ._ledger import Ledger
 from ._mailbox import Mailbox
 from ._pump import Pump
-from ._record import DEFERRED, UNBOUND, Function, Record
+from ._record import DEFERRED, UNBOUND, AnyRecord, Function, Record
 from ._reports.failures import Failures
 from ._signals import names
 from ._signals.logs import Logs
@@ -126,7 +126,7 @@ class Session:
         atexit.unregister(self._at_exit)
         self._detach()
         for ledger in self._ledgers:
-            end_all(ledger, self._records, closing=True)
+            settle_all(ledger, self._records)
             _forget_ledger(ledger)
         self._absorb_ended()
         in_time = self._pump.stop(self._last, timeout)
@@ -194,10 +194,10 @@ class Session:
     def _close_ledger(self, loop: Any) -> None:
         ledger = _ledger_of(loop)
         if ledger is not None and loop.is_closed() and not ledger.closed:
-            end_all(ledger, self._records, closing=True)
+            settle_all(ledger, self._records)
             ledger.closed = True
 
-    def _running_carrier(self) -> tuple[Record, str] | None:
+    def _running_carrier(self) -> tuple[AnyRecord, str] | None:
         """The running task and its name, if a bare callback made it and nothing is decided about its span."""
         try:
             task: Any = asyncio.current_task()
@@ -208,7 +208,7 @@ class Session:
         except RuntimeError:  # no loop runs here
             return None
         record = None if ledger is None else ledger.live.get(id(task))
-        if record is None or record.task is None or record.task() is not task:
+        if record is None or record.alive() is not task:
             return None
         return (record, name) if record.flags & (DEFERRED | UNBOUND) == DEFERRED else None
 

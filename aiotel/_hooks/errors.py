@@ -14,7 +14,7 @@ from typing import Any, Final
 from .._faults import faults
 from .._ledger import Ledger
 from .._mailbox import Mailbox
-from .._record import FOREIGN, RECORDED, SAMPLED, Record, line_of
+from .._record import FOREIGN, RECORDED, SAMPLED, AnyRecord, Record, line_of
 from ..observations import Failure, Source, TaskFacts
 from .exceptions import facts_of
 
@@ -95,7 +95,7 @@ class Errors:
         task = context.get("task") or context.get("future")
         ledger = self._ledger_of(loop)
         record = None if ledger is None or task is None else record_of(ledger, task)
-        ended_ns = record.end_ns if record is not None and record.flags & RECORDED else 0
+        ended_ns = record.end_ns if isinstance(record, Record) and record.flags & RECORDED else 0
         words, source = source_of(message, context)
         return Failure(
             source=source,
@@ -119,33 +119,33 @@ def source_of(message: str, context: Mapping[str, Any]) -> tuple[str, Source]:
     return message[:MESSAGE], "other"
 
 
-def record_of(ledger: Ledger, task: Any) -> Record | None:
+def record_of(ledger: Ledger, task: Any) -> AnyRecord | None:
     """The record of a task that lives, or of one that has failed."""
     for table in (ledger.live, ledger.failed):
         record = table.get(id(task))
         # A collected task's reference is empty by now, and so is not some other task's.
-        if record is not None and record.task is not None and record.task() in (task, None):
+        if record is not None and record.alive() in (task, None):
             return record
     return None
 
 
-def task_facts(task: Any, record: Record | None) -> TaskFacts | None:
+def task_facts(task: Any, record: AnyRecord | None) -> TaskFacts | None:
     """Who failed; None where it was a future, and no task."""
     get_name = getattr(task, "get_name", None)
     if get_name is None:
         return None
     if record is None:
         return TaskFacts(name=get_name(), function=_qualname(task))
-    spanned = bool(record.flags & RECORDED)
-    code = record.site_code if spanned else None
+    span = record if isinstance(record, Record) and record.flags & RECORDED else None
+    code = None if span is None else span.site_code
     return TaskFacts(
         name=get_name(),
         function=record.function.name,
-        trace_id=record.origin.trace_id if spanned or record.flags & FOREIGN else 0,
-        span_id=record.span_id if spanned else 0,
+        trace_id=record.origin.trace_id if span is not None or record.flags & FOREIGN else 0,
+        span_id=0 if span is None else span.span_id,
         sampled=bool(record.flags & SAMPLED),
         created_file=None if code is None else code.co_filename,
-        created_line=None if code is None else line_of(code, record.site_instruction),
+        created_line=None if code is None or span is None else line_of(code, span.site_instruction),
         created_function=None if code is None else code.co_qualname,
     )
 

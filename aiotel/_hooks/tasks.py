@@ -13,7 +13,6 @@ import weakref
 from collections.abc import Callable
 from contextvars import Context
 from functools import partial
-from itertools import cycle
 from types import CodeType
 from typing import Any, Final
 
@@ -29,10 +28,12 @@ from .._record import (
     RECORDED,
     RETURNED,
     UNBOUND,
+    AnyRecord,
     Birth,
     Function,
     Record,
     Rules,
+    Unrecorded,
 )
 from .exceptions import summary_of
 from .functions import function_of
@@ -53,8 +54,12 @@ _PLUMBING: Final = frozenset(
     | {"anyio._backends._asyncio", "uvloop"}
 )
 
+# The standard library's own `create_task`; None where somebody has put theirs in its place.
+_found = asyncio.BaseEventLoop.create_task
+_PLAIN: Final = _found if _found.__code__.co_filename == asyncio.base_events.__file__ else None
+
 _clock = time.monotonic_ns
-_running_loop = asyncio._get_running_loop
+_running_loop: Callable[[], Any] = asyncio._get_running_loop
 # On 3.11 `current_task` is a Python function around this table.
 _current_task: Callable[[Any], Any] = (
     asyncio.tasks._current_tasks.get if sys.version_info < (3, 12) else asyncio.current_task  # type: ignore[attr-defined]
@@ -83,14 +88,18 @@ class Tasks:
         patterns = self._patterns
         current = rules.current
         begin = self._begin
-        marked = cycle([True] + [False] * (EVERY - 1)).__next__
+        create = self._create
+        bury = self._bury
+        plain = original is _PLAIN
+        make = asyncio.Task
         new = object.__new__
         reference = weakref.ref
+        unrecorded: Any = Unrecorded
         clock = _clock
         current_task = _current_task
 
         def create_task(loop: Any, coro: Any, **kwargs: Any) -> Any:  # noqa: C901, PLR0912, PLR0915  # the hot path
-            context = None
+            context = origin = None
             try:
                 ledger = loop._aiotel_ledger or open_ledger(loop)
                 # The second: another `create_task` of ours is in front of this one, and has seen to it.
@@ -102,20 +111,29 @@ class Tasks:
                         function = function_of(ledger, coro, patterns)
                 except Exception:  # noqa: BLE001  # not seen before, or a stranger's coroutine
                     function = function_of(ledger, coro, patterns)
+                if ledger.gone:
+                    bury(ledger)  # so that no id in the table is that of a task that is no more
                 task = current_task(loop)
                 parent: Any = ledger.live.get(id(task))
-                if parent is None or parent.task() is not task:
+                if parent is None:
                     parent = _starting(ledger, task)
                 now_ns = clock()
-                flags = DEFERRED if parent is None or current() or function.special else parent.flags
-                if kwargs and kwargs.get("context") is not None:
-                    flags = DEFERRED
-                if not flags or (flags & UNBOUND and not rules.bound):
-                    record = new(Record)
-                    record.function = function
-                    record.origin = parent.origin
-                    record.flags = flags and UNBOUND
-                    record.start_ns = now_ns
+                otel = current()
+                begun = None
+                flags = DEFERRED
+                if not function.special and (not kwargs or kwargs.get("context") is None):
+                    if otel:
+                        begun = rules.begin_under(otel, function, parent, now_ns)
+                    elif parent is not None:
+                        flags = parent.flags
+                if begun is not None:
+                    record, context = begun
+                    if context is not None:
+                        record.site_code, record.site_instruction = _site(2)
+                elif not flags or (flags & UNBOUND and not rules.bound):
+                    record = None
+                    origin = parent.origin
+                    flags = flags and UNBOUND
                 elif (
                     flags & (RECORDED | FOREIGN) == RECORDED
                     and rules.inherited
@@ -137,39 +155,74 @@ class Tasks:
                     if begun is None:
                         return original(loop, coro, **kwargs)
                     record, context = begun
-                if marked() and _running_loop() is loop:
-                    _time_first_step(loop, ledger, record, kwargs)
-                ledger.starting = coro
-                ledger.starting_record = record
+                ledger.until_timed -= 1
+                if ledger.until_timed < 0:
+                    _time_first_step(loop, ledger, function, record, now_ns, kwargs)
             except Exception as error:  # noqa: BLE001  # ours, not the program's
                 faults.add(error)
                 return original(loop, coro, **kwargs)
+            if (
+                not plain
+                or loop._task_factory is not None
+                or loop._debug
+                or loop._closed
+                or "eager_start" in kwargs
+            ):
+                if record is None:
+                    record = _unrecorded(function, origin, flags, now_ns)
+                return create(ledger, record, context, original, loop, coro, kwargs)
+            # All that `original` does then; a call less makes up for a part of what we add.
+            if context is not None:
+                task = make(coro, loop=loop, **{**kwargs, "context": context})
+            elif kwargs:
+                task = make(coro, loop=loop, **kwargs)
+            else:
+                task = make(coro, loop=loop)
             try:
-                if context is not None:
-                    task = _create_within(context, original, loop, coro, kwargs)
-                elif kwargs:
-                    task = original(loop, coro, **kwargs)
+                if record is None:
+                    record = unrecorded(task, ledger.mourn)
+                    record.function = function
+                    record.origin = origin
+                    record.flags = flags
+                    record.start_ns = now_ns
                 else:
-                    task = original(loop, coro)
-            except BaseException:
-                ledger.starting = None
-                self._abandon(record)
-                raise
-            try:
-                ledger.starting = None
-                if loop.get_debug():
-                    _hide_our_frame(task)
-                if task.done():
-                    _end_at_once(ledger, record, task)
-                else:
-                    ledger.live[id(task)] = record
-                    record.task = reference(task, ledger.gone.append)
-                    task.add_done_callback(ledger.done, context=ledger.context)
+                    record.task = reference(task, ledger.mourn)
+                ledger.live[id(task)] = record
+                task.add_done_callback(ledger.done, context=ledger.context)
             except Exception as error:  # noqa: BLE001  # ours, not the program's
                 faults.add(error)
             return task
 
         return create_task
+
+    def _create(  # noqa: PLR0917  # the hot path's variables
+        self,
+        ledger: Ledger,
+        record: Record,
+        context: Context | None,
+        original: CreateTask,
+        loop: Any,
+        coro: Any,
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Have the task made by whoever makes tasks on this loop; it may have ended when that returns."""
+        ledger.starting, ledger.starting_record = coro, record
+        try:
+            task = _create_within(context, original, loop, coro, kwargs)
+        except BaseException:
+            self._abandon(record)
+            raise
+        finally:
+            ledger.starting = ledger.starting_record = None
+        try:
+            _hide_our_frames(task)
+            if task.done():
+                _end_at_once(ledger, record, task)
+            elif ledger.live.get(id(task)) is not record:
+                _register(ledger, record, task)
+        except Exception as error:  # noqa: BLE001  # ours, not the program's
+            faults.add(error)
+        return task
 
     def callback_for(self, ledger: Ledger) -> Callable[[Any], None]:  # noqa: C901  # the hot path
         """The done callback of every task of one loop."""
@@ -182,7 +235,7 @@ class Tasks:
 
         def done(task: Any) -> None:
             try:
-                record = live.pop(id(task), None)
+                record: Any = live.pop(id(task), None)
                 if record is None:
                     return
                 now_ns = clock()
@@ -227,7 +280,7 @@ class Tasks:
         ledger: Ledger,
         loop: Any,
         function: Function,
-        parent: Record | None,
+        parent: AnyRecord | None,
         task: Any,
         now_ns: int,
         kwargs: Any,
@@ -246,6 +299,9 @@ class Tasks:
         )
         return self._rules.begin(birth)
 
+    def _bury(self, ledger: Ledger) -> None:
+        settle_gone(ledger, self._mailbox)
+
     def _abandon(self, record: Record) -> None:
         """The task could not be made. Who was told that its span has started is told that it ended."""
         if record.flags & RECORDED and not self._rules.inherited:
@@ -262,25 +318,29 @@ class Tasks:
         return begun[0]
 
 
-def end_all(ledger: Ledger, mailbox: Mailbox[Record], *, closing: bool) -> None:
-    """Settle what can no longer call back: tasks that were collected and, on a loop that is closed, all."""
+def settle_gone(ledger: Ledger, mailbox: Mailbox[Record]) -> None:
+    """End the records of tasks that were collected before they had ended."""
     for record in ledger.bury():
         _settle(ledger, record, None, mailbox)
-    if closing:
-        for key, record in list(ledger.live.items()):
-            ledger.live.pop(key, None)
-            _settle(ledger, record, record.task and record.task(), mailbox)
 
 
-def _settle(ledger: Ledger, record: Record, task: Any, mailbox: Mailbox[Record]) -> None:
+def settle_all(ledger: Ledger, mailbox: Mailbox[Record]) -> None:
+    """End every record: its loop is closed, or we are; callbacks that did not run will not."""
+    settle_gone(ledger, mailbox)
+    for key, record in list(ledger.live.items()):
+        ledger.live.pop(key, None)
+        _settle(ledger, record, record.alive(), mailbox)
+
+
+def _settle(ledger: Ledger, record: AnyRecord, task: Any, mailbox: Mailbox[Record]) -> None:
     if task is not None and task.done():
         ledger.live[id(task)] = record
         ledger.done(task)
         return
     now_ns = _clock()
     record.function.pending.append(now_ns - record.start_ns)
-    record.task = None
-    if record.flags & (RECORDED | DEFERRED):
+    if isinstance(record, Record) and record.flags & (RECORDED | DEFERRED):
+        record.task = None
         record.conclude(now_ns, PENDING, task_name=None if task is None else task.get_name(), error=None)
         mailbox.put(record)
 
@@ -296,21 +356,23 @@ def _starting(ledger: Ledger, task: Any) -> Record | None:
 
 def _register(ledger: Ledger, record: Record, task: Any) -> None:
     ledger.live[id(task)] = record
-    record.task = weakref.ref(task, ledger.gone.append)
+    record.task = weakref.ref(task, ledger.mourn)
     task.add_done_callback(ledger.done, context=ledger.context)
 
 
 def _end_at_once(ledger: Ledger, record: Record, task: Any) -> None:
     """An eager task that never had to wait: its end is now, not a tick later."""
     ledger.live[id(task)] = record
-    record.task = weakref.ref(task, ledger.gone.append)
+    record.task = weakref.ref(task, ledger.mourn)
     ledger.done(task)
 
 
 def _create_within(
-    context: Context, original: CreateTask, loop: Any, coro: Any, kwargs: dict[str, Any]
+    context: Context | None, original: CreateTask, loop: Any, coro: Any, kwargs: dict[str, Any]
 ) -> Any:
     """Create the task so that it runs in this context; a factory may not take one."""
+    if context is None:
+        return original(loop, coro, **kwargs)
     if loop.get_task_factory() is None:
         return original(loop, coro, **{**kwargs, "context": context})
     return context.run(partial(original, loop, coro, **kwargs))
@@ -335,21 +397,33 @@ else:
         return frame.f_code, frame.f_lasti
 
 
-def _time_first_step(loop: Any, ledger: Ledger, record: Record, kwargs: dict[str, Any]) -> None:
+def _time_first_step(  # noqa: PLR0917  # the hot path's variables
+    loop: Any, ledger: Ledger, function: Function, record: Any, now_ns: int, kwargs: dict[str, Any]
+) -> None:
     """Queue a note just before the task's first step: the loop runs what is ready in order."""
-    if loop.get_task_factory() is None and not kwargs.get("eager_start"):
-        loop.call_soon(partial(_first_step, record), context=ledger.context)
+    ledger.until_timed = EVERY - 1
+    if _running_loop() is loop and loop.get_task_factory() is None and not kwargs.get("eager_start"):
+        loop.call_soon(_first_step, function, record, now_ns, context=ledger.context)
 
 
-def _first_step(record: Record) -> None:
-    wait_ns = _clock() - record.start_ns
-    if len(record.function.waits) < DURATIONS:
-        record.function.waits.append(wait_ns)
-    if record.flags & (RECORDED | DEFERRED):
+def _first_step(function: Function, record: Record | None, start_ns: int) -> None:
+    wait_ns = _clock() - start_ns
+    if len(function.waits) < DURATIONS:
+        function.waits.append(wait_ns)
+    if record is not None and record.flags & (RECORDED | DEFERRED):
         record.note_wait(wait_ns)
 
 
-def _hide_our_frame(task: Any) -> None:
+def _unrecorded(function: Function, origin: Any, flags: int, now_ns: int) -> Record:
+    record = object.__new__(Record)
+    record.function = function
+    record.origin = origin
+    record.flags = flags
+    record.start_ns = now_ns
+    return record
+
+
+def _hide_our_frames(task: Any) -> None:
     """In debug mode a task keeps the stack that created it: ours is not of the user's making."""
     stack = getattr(task, "_source_traceback", None)
     if stack:

@@ -23,7 +23,19 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation import _SPAN_KEY
 
-from ..._record import DEFERRED, FOREIGN, RANDOM, RECORDED, SAMPLED, UNBOUND, Birth, Function, Record, Tree
+from ..._record import (
+    DEFERRED,
+    FOREIGN,
+    RANDOM,
+    RECORDED,
+    SAMPLED,
+    UNBOUND,
+    AnyRecord,
+    Birth,
+    Function,
+    Record,
+    Tree,
+)
 from .ids import Ids
 from .lent import LentSpan
 from .sampling import children_follow, fixed_flags, flags_of
@@ -35,6 +47,9 @@ __all__ = ["DETACHED_KEY", "TaskRules"]
 DETACHED_KEY: Final = otel_context.create_key("aiotel-detached")
 """In OpenTelemetry's context where tasks are to start traces of their own."""
 
+_SPECIAL: Final = frozenset(
+    {DETACHED_KEY, "suppress_instrumentation", otel_context._SUPPRESS_INSTRUMENTATION_KEY}
+)
 _SUPPRESSED: Final = (otel_context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")
 _EMPTY: Final = Context()
 
@@ -49,7 +64,7 @@ class TaskRules:
         self.max_tasks = max_tasks
         self.current: Callable[[], Mapping[str, Any]] = otel_context._RUNTIME_CONTEXT.get_current
         variable = getattr(otel_context._RUNTIME_CONTEXT, "_current_context", None)
-        self._variable: contextvars.ContextVar[Context] | None = variable
+        self._variable: Any = variable
         if variable is not None:
             self.current = variable.get
         self._writes_to_user = writes == "user"
@@ -69,6 +84,7 @@ class TaskRules:
         self._follow = True
         self._root_flags: int | None = None
         self.announce: Callable[[TaskSpan, Context], None] | None = None
+        self._quick = False
 
     def bind(
         self, source: Source | None, ids: Ids, *, announce: Callable[[TaskSpan, Context], None] | None
@@ -84,7 +100,46 @@ class TaskRules:
         self.inherited = announce is None and (self._follow or self._root_flags is not None)
         if source is not None:
             self.span_class = span_class_for(source)
+        self._quick = (
+            announce is None and self._follow and self._writes_to_user and self._variable is not None
+        )
         self.bound = True
+
+    def begin_under(
+        self, otel: Mapping[str, Any], function: Function, parent: AnyRecord | None, now_ns: int
+    ) -> Begun | None:
+        """See `Rules.begin_under`."""
+        span: Any = otel.get(_SPAN_KEY)
+        if span is None or not self._quick or (len(otel) > 1 and not _SPECIAL.isdisjoint(otel)):
+            return None
+        if type(span) is LentSpan:
+            above = span.record
+            origin, parent_id, flags, user = above.origin, above.span_id, above.flags, span.user
+        else:
+            origin = parent_id = span.get_span_context()
+            if not origin.is_valid or (parent is not None and parent.origin is origin):
+                return None
+            flags = self._flags_under(origin)
+            user = span
+        if not flags & RECORDED:
+            record = object.__new__(Record)
+            record.function, record.origin, record.flags, record.start_ns = function, origin, 0, now_ns
+            return record, None
+        record = object.__new__(self.span_class)
+        record.function = function
+        record.origin = origin
+        record.parent_id = parent_id
+        record.flags = flags | FOREIGN
+        record.span_id = self.span_id()
+        record.start_ns = now_ns
+        record.end_ns = 0
+        lent = object.__new__(LentSpan)
+        lent.record, lent.user = record, user
+        values = otel.copy()  # type: ignore[attr-defined]  # a dict
+        values[_SPAN_KEY] = lent
+        context = contextvars.copy_context()
+        context.run(self._variable.set, Context(values))
+        return record, context
 
     def begin(self, birth: Birth) -> Begun | None:
         """See `Rules.begin`."""
@@ -111,7 +166,7 @@ class TaskRules:
             return self._root(birth), None
         return self._child(birth, parent)
 
-    def decide(self, record: Record, otel: Context = _EMPTY) -> None:
+    def decide(self, record: Any, otel: Context = _EMPTY) -> None:
         """Settle whether a deferred record has a span: a child needs to know, or it has ended."""
         tree = record.origin
         if tree.flags & DEFERRED and self.bound:
@@ -142,7 +197,7 @@ class TaskRules:
             self.decide(record, birth.otel)
         return record
 
-    def _child(self, birth: Birth, parent: Record) -> Begun:
+    def _child(self, birth: Birth, parent: AnyRecord) -> Begun:
         if parent.flags & DEFERRED:
             self.decide(parent)
         tree = parent.origin
@@ -260,7 +315,7 @@ class TaskRules:
         context.run(otel_context.attach, Context(values))
         return context
 
-    def _identity(self, parent: Record) -> SpanContext | None:
+    def _identity(self, parent: AnyRecord) -> SpanContext | None:
         if parent.flags & DEFERRED:
             self.decide(parent)
         return parent.get_span_context() if isinstance(parent, TaskSpan) else None
@@ -327,7 +382,7 @@ def _unrecorded(of: Birth | Record, origin: Any, flags: int) -> Record:
     return record
 
 
-def _record_of(span: Any, above: SpanContext, parent: Record | None) -> Record | None:
+def _record_of(span: Any, above: SpanContext, parent: AnyRecord | None) -> Record | None:
     """The record under whose span a new task hangs, where that is not the user's span itself.
 
     The creating task, where its caller gave it a context of their own, is not current in it; it
@@ -338,7 +393,7 @@ def _record_of(span: Any, above: SpanContext, parent: Record | None) -> Record |
     if isinstance(span, TaskSpan):
         return span
     if parent is not None and parent.flags & FOREIGN and parent.flags & RECORDED and parent.origin is above:
-        return parent
+        return parent if isinstance(parent, Record) else None
     return None
 
 
