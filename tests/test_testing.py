@@ -5,6 +5,7 @@ import json
 import threading
 import types
 import urllib.request
+from urllib.error import HTTPError
 
 import pytest
 
@@ -69,8 +70,9 @@ def test_waiting_in_vain_says_what_came_instead() -> None:
     with Receiver() as receiver:
         send_log(receiver.endpoint, "one")
         send_log(receiver.endpoint, "two")
-        with pytest.raises(OSError, match="404"):
+        with pytest.raises(HTTPError, match="404") as refused:
             send_log(f"{receiver.endpoint}/wrong", "three")
+        refused.value.close()
 
         with pytest.raises(TimeoutError) as caught:
             receiver.wait_for_spans(3, timeout=0)

@@ -6,7 +6,6 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from queue import Empty, SimpleQueue
@@ -16,6 +15,8 @@ from .speech import say
 
 # The receiver itself is imported where it is used: `aiotel --help` imports this module, too.
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from aiotel._receiver.received import Delivery
     from aiotel._receiver.store import Contents, Counts, Store
 
@@ -128,6 +129,9 @@ def _watch(store: Store, viewer: _Viewer, bell: Bell, stop: Callable[[], None]) 
         contents = store.drain()
         viewer.show(contents)
         _complain(contents, complained)
+        if _lost(store.counts()) and "lost" not in complained:
+            complained.add("lost")
+            say("telemetry comes faster than it can be shown here: some is left out")
     viewer.finish()
 
 
@@ -161,8 +165,12 @@ def _sum_up(counts: Counts) -> None:
     )
     line = f"received {spans}, {logs} and {points} by {count(sum(counts.requests.values()), 'request')}"
     line += f"; refused {counts.refused:,}" if counts.refused else ""
-    lost = sum(counts.evicted.values()) - counts.evicted.get("requests", 0)
-    say(line + (f"; {lost:,} came faster than they could be shown, and were not" if lost else ""))
+    lost = _lost(counts)
+    say(line + (f"; {lost:,} of all came faster than they could be shown, and were not" if lost else ""))
+
+
+def _lost(counts: Counts) -> int:
+    return sum(counts.evicted.values()) - counts.evicted.get("requests", 0)
 
 
 def _port(text: str) -> int:

@@ -29,7 +29,7 @@ class Conversation(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     raw_requestline: bytes
-    default_request_version = "HTTP/1.0"  # not 0.9, whose answers have no status line
+    default_request_version = "HTTP/1.0"
     server_version = "aiotel"
     sys_version = ""
 
@@ -61,7 +61,12 @@ class Conversation(BaseHTTPRequestHandler):
     def parse_request(self) -> bool:
         """Read the rest of the request's head; from here on the client has to hurry."""
         self._reader.allow(self._request_seconds)
-        return super().parse_request()
+        understood = super().parse_request()
+        if not self.headers:  # Python 3.14 gives a request without a version a plain dict
+            self.headers = self.MessageClass()
+        if self.request_version == "HTTP/0.9":  # which would get an answer without a status line
+            self.request_version = "HTTP/1.0"
+        return understood
 
     def handle_expect_100(self) -> bool:
         """Say that the body may come, at once."""

@@ -18,6 +18,8 @@ ENCODINGS = {PROTOBUF: PROTOBUF, "application/protobuf": PROTOBUF, JSON: JSON}
 
 # OTLP/JSON writes these in hex, where protobuf's JSON writes bytes in base64.
 _IDS = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
+_BYTES = ("bytesValue", "bytes_value")
+_TO_URL_SAFE = str.maketrans("+/", "-_")
 
 
 class MalformedError(ValueError):
@@ -54,7 +56,7 @@ def _parse_protobuf(body: bytes, message: Message) -> None:
 
 def _parse_json(body: bytes, message: Message) -> None:
     try:
-        fields = json.loads(body, object_hook=_ids_to_base64)
+        fields = json.loads(body, object_hook=_to_base64)
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"the body is not JSON: {error}") from None
     if not isinstance(fields, dict):
@@ -73,11 +75,16 @@ def _parse_json(body: bytes, message: Message) -> None:
         raise MalformedError(f"the body is not an OTLP/JSON {message.DESCRIPTOR.name}: {error}") from None
 
 
-def _ids_to_base64(fields: dict[str, object]) -> dict[str, object]:
+def _to_base64(fields: dict[str, object]) -> dict[str, object]:
+    """Ids and bytes in the base64 that the reader takes: URL-safe, for newer Pythons warn of the other."""
     for name in _IDS:
         text = fields.get(name)
         if isinstance(text, str):
-            fields[name] = base64.b64encode(_unhex(name, text)).decode()
+            fields[name] = base64.urlsafe_b64encode(_unhex(name, text)).decode()
+    for name in _BYTES:
+        text = fields.get(name)
+        if isinstance(text, str):
+            fields[name] = text.translate(_TO_URL_SAFE)
     return fields
 
 

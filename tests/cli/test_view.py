@@ -11,6 +11,7 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+from urllib.error import HTTPError
 
 import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -139,8 +140,9 @@ def test_json_is_a_line_for_each_item_as_it_comes() -> None:
 def test_what_was_refused_is_said_once() -> None:
     with viewing() as view:
         for _ in range(3):
-            with pytest.raises(OSError, match="404"):
+            with pytest.raises(HTTPError, match="404") as refused:
                 view.post("/v1/trace", {})
+            refused.value.close()
         _, _, stderr = view.end()
 
     assert 1 == stderr.count("404 to POST /v1/trace: nothing is at /v1/trace")

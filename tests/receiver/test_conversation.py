@@ -263,15 +263,18 @@ def test_millions_of_empty_messages_are_refused_before_they_become_objects(
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"),
         (b"\x16\x03\x01\x02\x00\x01\x00\n", "use an http:// endpoint"),
         (b"what is this\n", "Bad request version"),
-        (b"GET " + b"/" * 70_000, "Request-URI Too Long"),
+        (b"GET /v1/traces\r\n\r\n", "takes POST, not GET"),
+        (b"GET /v1/traces HTTP/0.9\r\n\r\n", "takes POST, not GET"),
+        (b"GET " + b"/" * 70_000, "URI Too Long"),
     ],
-    ids=["gRPC", "TLS", "no HTTP", "long"],
+    ids=["gRPC", "TLS", "no HTTP", "no version", "HTTP/0.9", "long"],
 )
 def test_who_speaks_another_protocol_is_recorded_with_a_hint(
     receiver: Receiver, client: Client, sent: bytes, says: str
 ) -> None:
-    client.raw(sent)
+    answer = client.raw(sent)
 
+    assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 505 "))
     (request,) = receiver.requests
     assert says in str(request.problem)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -124,8 +123,8 @@ def count(number: int, noun: str) -> str:
 
 def quantity(number: float, unit: str) -> str:
     """A measured value in its unit, as UCUM writes units in OpenTelemetry."""
-    if not math.isfinite(number):
-        return str(number)
+    if not abs(number) < _BEYOND_ALL_REASON:  # nor is it if it is not a number
+        return f"{number:.4g} {neutral(unit, limit=10)}".rstrip()
     if unit in _NANOSECONDS:
         return duration(number * _NANOSECONDS[unit])
     if unit == "By":
@@ -152,4 +151,5 @@ def _three_digits(amount: float) -> str:
     return f"{amount:.{2 if abs(amount) < 9.995 else 1 if abs(amount) < 99.95 else 0}f}"
 
 
+_BEYOND_ALL_REASON = 1e18
 _NANOSECONDS = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0, "min": 6e10, "h": 3.6e12}

@@ -137,17 +137,20 @@ class Drawing:
         node, span = line.nodes[0], line.nodes[0].span
         if len(line.nodes) > 1:
             durations = sorted(each.span.duration_ns for each in line.nodes)
-            return f"  {words.duration(durations[0])} to {words.duration(durations[-1])}"
+            return f"  {words.duration(durations[0])} to {words.duration(durations[-1])}{self._lost(node)}"
         remarks = ["the slowest" if line.is_slowest else ""]
         remarks.append(outcome if outcome in {"cancelled", "pending"} else "")
         remarks.append(span.kind.lower() if span.kind not in {"INTERNAL", "UNSPECIFIED"} else "")
         remarks.append(_own_task_name(span))
         service = _service(span)
         remarks.append(f"in {words.neutral(service, limit=40)}" if service != self._service else "")
-        if node.orphan:
-            above = self._known.get(span.parent_span_id or "")
-            remarks.append(f"under {words.neutral(above, limit=80)}" if above else "(parent not received)")
-        return "".join(f"  {remark}" for remark in remarks if remark)
+        return "".join(f"  {remark}" for remark in remarks if remark) + self._lost(node)
+
+    def _lost(self, node: TraceNode) -> str:
+        if not node.orphan:
+            return ""
+        above = self._known.get(node.span.parent_span_id or "")
+        return f"  under {words.neutral(above, limit=80)}" if above else "  (parent not received)"
 
     def _hidden(self, line: Line) -> str:
         if not line.hidden:

@@ -69,8 +69,9 @@ def test_a_duration_has_three_digits_that_count(ns: int, shown: str) -> None:
         (123_456_789, "By", "118 MiB"),
         (512, "By", "512 B"),
         (20.5, "Cel", "20.5 Cel"),
-        (float("nan"), "s", "nan"),
-        (float("inf"), "By", "inf"),
+        (float("nan"), "s", "nan s"),
+        (float("-inf"), "", "-inf"),
+        (1e300, "By", "1e+300 By"),
     ],
 )
 def test_a_quantity_is_shown_in_its_unit(number: float, unit: str, shown: str) -> None:
@@ -88,4 +89,4 @@ def test_whatever_time_comes_it_is_shown(ns: int) -> None:
 
 @given(st.floats() | st.integers(-(2**63), 2**64), st.sampled_from(["s", "ms", "By", "", "x\x1b"]))
 def test_whatever_number_comes_it_is_shown(number: float, unit: str) -> None:
-    assert text.quantity(number, unit)
+    assert 1 <= len(text.quantity(number, unit)) < 40
