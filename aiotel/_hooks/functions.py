@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from types import CodeType
@@ -34,7 +36,9 @@ _INTERNAL_MODULES: Final = frozenset({"asyncio.base_events", "uvloop", "uvloop.l
 
 def function_of(ledger: Ledger, coro: Any, patterns: tuple[str, ...]) -> Function:
     """The function of this coroutine, or of the one that it wraps; anything may come as a coroutine."""
-    qualname = _text(coro, "__qualname__") or UNNAMED
+    qualname = _text(coro, "__qualname__")
+    if qualname is None:
+        return _known(ledger, *_generator_of(coro), patterns)
     inner = _wrapped(coro, qualname)
     if inner is not None:
         outer = _known(ledger, coro, qualname, patterns)
@@ -57,6 +61,15 @@ def _known(ledger: Ledger, coro: Any, qualname: str, patterns: tuple[str, ...]) 
     return ledger.add_function(function)
 
 
+def _generator_of(coro: Any) -> tuple[Any, str]:
+    """The async generator that this closes, and what to call that: such a coroutine has no name."""
+    for thing in gc.get_referents(coro):
+        name = _text(thing, "__qualname__")
+        if inspect.isasyncgen(thing) and name is not None:
+            return thing, f"{name}.aclose"
+    return coro, UNNAMED
+
+
 def _wrapped(coro: Any, qualname: str) -> Any:
     variable = _WRAPPERS.get(qualname)
     if variable is None:
@@ -76,7 +89,7 @@ def code_of(coro: Any) -> CodeType | None:
 
 
 def _module(coro: Any) -> str:
-    for attribute in ("cr_frame", "gi_frame"):
+    for attribute in ("cr_frame", "gi_frame", "ag_frame"):
         frame = _look(coro, attribute)
         names = getattr(frame, "f_globals", None)
         if isinstance(names, dict):

@@ -311,7 +311,7 @@ class Tasks:
     def _adopt(self, ledger: Ledger, task: Any) -> Record | None:
         """A record for a running task that nobody has seen being created, with this moment as its start."""
         function = function_of(ledger, task.get_coro(), self._patterns)
-        begun = self._rules.begin(Birth(function, _clock()))
+        begun = None if function.skip else self._rules.begin(Birth(function, _clock()))
         if begun is None:
             return None
         _register(ledger, begun[0], task)

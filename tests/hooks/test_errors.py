@@ -1,0 +1,223 @@
+"""What asyncio gives up on is told once to the log and once to the counter, with the failed task's ids."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import socket
+from typing import Any
+
+import pytest
+
+from ..conftest import Loops, Telemetry
+
+
+class BadError(Exception):
+    """A failure with a module."""
+
+
+def fail_in_a_task() -> Any:
+    async def fails() -> None:
+        raise BadError("no such order")
+
+    async def main() -> None:
+        asyncio.create_task(fails())  # type: ignore[unused-awaitable]  # noqa: RUF006  # nobody looks at it
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        gc.collect()
+
+    return main()
+
+
+def _counted(telemetry: Telemetry) -> dict[tuple[str, str], int]:
+    return {
+        (point.attributes["asyncio.exception.source"], point.attributes["error.type"]): point.value
+        for point in telemetry.metrics()["asyncio.exceptions"]
+        if "error.type" in point.attributes
+    }
+
+
+@pytest.fixture(autouse=True)
+def _quiet_asyncio(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, logger="asyncio")
+
+
+def test_a_failure_nobody_looks_at_is_a_log_with_the_ids_and_the_time_of_its_task(
+    loops: Loops, telemetry: Telemetry
+) -> None:
+    telemetry.start()
+    loops.run(fail_in_a_task())
+
+    span = telemetry.span("fails")
+    [log] = telemetry.logs
+    assert span.context is not None
+    assert (log.event_name, log.severity_text, log.body) == (
+        "exception",
+        "ERROR",
+        "Task exception was never retrieved",
+    )
+    assert (log.trace_id, log.span_id) == (span.context.trace_id, span.context.span_id)
+    assert log.timestamp == span.end_time or loops.eager
+    attributes = dict(log.attributes)
+    assert attributes.pop("exception.stacktrace").splitlines()[-2:] == [
+        '    raise BadError("no such order")',
+        f"{__name__}.BadError: no such order",
+    ]
+    assert attributes == {
+        "exception.type": f"{__name__}.BadError",
+        "exception.message": "no such order",
+        "asyncio.exception.source": "task",
+        "asyncio.task.name": (span.attributes or {})["asyncio.task.name"],
+        "code.function.name": f"{__name__}.fail_in_a_task.<locals>.fails",
+        "asyncio.task.created.function": "fail_in_a_task.<locals>.main",
+        "asyncio.task.created.file": __file__,
+        "asyncio.task.created.line": (span.attributes or {})["asyncio.task.created.line"],
+    }
+
+
+def test_a_failure_is_counted_once_by_source_and_type(loops: Loops, telemetry: Telemetry) -> None:
+    telemetry.start()
+    loops.run(fail_in_a_task())
+
+    assert _counted(telemetry) == {("task", f"{__name__}.BadError"): 1}
+
+
+def test_every_source_is_there_before_anything_fails(telemetry: Telemetry) -> None:
+    telemetry.start()
+
+    zeros = {
+        point.attributes["asyncio.exception.source"]: point.value
+        for point in telemetry.metrics()["asyncio.exceptions"]
+    }
+    assert zeros["task"] == zeros["callback"] == 0
+    assert set(zeros.values()) == {0}
+
+
+def _in_a_callback(loop: asyncio.AbstractEventLoop) -> None:
+    def fails() -> None:
+        raise BadError
+
+    loop.call_soon(fails)
+
+
+def _in_a_timer(loop: asyncio.AbstractEventLoop) -> None:
+    def fails() -> None:
+        raise BadError
+
+    loop.call_later(0, fails)
+
+
+def _in_a_future(loop: asyncio.AbstractEventLoop) -> None:
+    loop.create_future().set_exception(BadError())
+
+
+@pytest.mark.parametrize(
+    ("start", "source"), [(_in_a_callback, "callback"), (_in_a_timer, "callback"), (_in_a_future, "future")]
+)
+def test_failures_beside_tasks_are_told_with_their_source(
+    loops: Loops, telemetry: Telemetry, start: Any, source: str
+) -> None:
+    async def main() -> None:
+        start(asyncio.get_running_loop())
+        await asyncio.sleep(0.01)
+
+    telemetry.start()
+    loops.run(main())
+
+    assert _counted(telemetry) == {(source, f"{__name__}.BadError"): 1}
+    assert [log.attributes["asyncio.exception.source"] for log in telemetry.logs] == [source]
+
+
+def test_a_failing_protocol_is_told(loops: Loops, telemetry: Telemetry) -> None:
+    class Fails(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            raise BadError
+
+    async def main() -> None:
+        here, there = socket.socketpair()
+        with here:
+            transport, _ = await asyncio.get_running_loop().create_connection(Fails, sock=there)
+            here.send(b"x")
+            await asyncio.sleep(0.05)
+            transport.close()
+            await asyncio.sleep(0.01)
+
+    telemetry.start()
+    loops.run(main())
+
+    [(_, kind)] = _counted(telemetry)
+    assert kind == f"{__name__}.BadError"
+
+
+def test_a_failure_that_is_awaited_is_no_log(loops: Loops, telemetry: Telemetry) -> None:
+    async def fails() -> None:
+        raise BadError
+
+    async def main() -> None:
+        with pytest.raises(BadError):
+            await asyncio.create_task(fails())
+        gc.collect()
+
+    telemetry.start()
+    loops.run(main())
+
+    assert telemetry.logs == []
+    assert _counted(telemetry) == {}
+
+
+def test_the_users_handler_gets_what_it_got_without_us(loops: Loops, telemetry: Telemetry) -> None:
+    seen: list[tuple[Any, str, list[str]]] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(
+            lambda loop, context: seen.append((loop, context["message"], sorted(context)))
+        )
+        await fail_in_a_task()
+
+    telemetry.start()
+    loop = loops.new()
+    loop.run_until_complete(main())
+    loop.close()
+
+    assert seen == [(loop, "Task exception was never retrieved", ["exception", "future", "message"])]
+    assert len(telemetry.logs) == 1
+
+
+def test_a_failure_is_one_json_line_on_stderr(
+    loops: Loops, telemetry: Telemetry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    telemetry.start()
+    loops.run(fail_in_a_task())
+
+    span = telemetry.span("fails")
+    [line] = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    assert span.context is not None
+    assert (line["event"], line["level"], line["exception.type"], line["trace_id"]) == (
+        "Task exception was never retrieved",
+        "error",
+        f"{__name__}.BadError",
+        f"{span.context.trace_id:032x}",
+    )
+
+
+def test_the_leaves_of_a_group_are_in_the_traceback(loops: Loops, telemetry: Telemetry) -> None:
+    async def main() -> None:
+        async def fails() -> None:
+            raise ExceptionGroup("two", [BadError("one"), ValueError("other")])
+
+        asyncio.create_task(fails())  # type: ignore[unused-awaitable]  # noqa: RUF006  # nobody looks at it
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        gc.collect()
+
+    telemetry.start()
+    loops.run(main())
+
+    [log] = telemetry.logs
+    stacktrace = log.attributes["exception.stacktrace"]
+    assert log.attributes["exception.type"] == "ExceptionGroup"
+    assert f"  | {__name__}.BadError: one" in stacktrace
+    assert "  | ValueError: other" in stacktrace
