@@ -1,0 +1,58 @@
+"""A traceback in words reads as Python's own does."""
+
+from __future__ import annotations
+
+import traceback
+
+from aiotel._hooks.exceptions import facts_of
+from aiotel._reports.failures import Failures, traceback_of
+from aiotel.observations import ExceptionFacts, Failure
+
+
+def _raised() -> BaseException:
+    try:
+        try:
+            raise KeyError("inner")  # noqa: TRY301  # the chain is what is looked at
+        except KeyError as error:
+            raise ValueError("outer") from error
+    except ValueError as error:
+        return error
+
+
+def test_a_chain_is_printed_as_python_prints_it() -> None:
+    exception = _raised()
+
+    python = "".join(traceback.format_exception(exception)).splitlines()
+    # Python marks the place within the line; and calls functions by their short names.
+    expected = [line for line in python if not line.strip(" ").startswith(("^", "~"))]
+    assert traceback_of(facts_of(exception, frames=50)).splitlines() == expected
+
+
+def test_many_frames_are_cut_in_the_middle() -> None:
+    def deep(depth: int) -> None:
+        if not depth:
+            raise ValueError
+        deep(depth - 1)
+
+    try:
+        deep(100)
+    except ValueError as error:
+        facts = facts_of(error, frames=8)
+
+    assert (len(facts.frames), facts.frames_left_out) == (8, 94)
+    assert facts.frames[0].function.endswith("test_many_frames_are_cut_in_the_middle")
+    assert "  [94 frames left out]\n" in traceback_of(facts)
+
+
+def test_a_sink_that_fails_does_not_silence_the_counter_or_the_next_failure() -> None:
+    counted: list[str] = []
+    logged: list[str] = []
+
+    def log(failure: Failure, stacktrace: str) -> None:
+        logged.append(failure.message)
+        raise OSError("disk full")
+
+    failure = Failure(source="task", message="m", exception=ExceptionFacts(type="E", message=""), time_ns=1)
+    Failures(log, lambda source, kind: counted.append(kind)).tell([failure, failure])
+
+    assert (logged, counted) == (["m", "m"], ["E", "E"])

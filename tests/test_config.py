@@ -1,0 +1,51 @@
+"""The configuration is read once, and says what is wrong with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiotel import AiotelError, Config, ConfigError
+
+
+def test_what_the_environment_leaves_out_has_its_default() -> None:
+    config = Config.from_env(
+        {
+            "AIOTEL_TRACE_MAX_AGE": " 2.5 ",
+            "AIOTEL_DISABLED": "TRUE",
+            "AIOTEL_DETACH": "app.jobs.*, *.worker",
+            "AIOTEL_MAILBOX_SIZE": "10",
+            "PATH": "/bin",
+        }
+    )
+
+    assert config == Config(
+        trace_max_age=2.5, disabled=True, detach=("app.jobs.*", "*.worker"), mailbox_size=10
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "says"),
+    [
+        ("AIOTEL_TRACE_MAX_AGES", "1", "did you mean trace_max_age?"),
+        ("AIOTEL_XYZZY", "1", "settings are: disabled, export"),
+        ("AIOTEL_TRACE_MAX_AGE", "soon", "must be a number of seconds, not 'soon'"),
+        ("AIOTEL_TRACE_MAX_AGE", "-1", "must be a number of seconds above zero, not -1.0"),
+        ("AIOTEL_TRACE_MAX_AGE", "nan", "must be a number of seconds above zero"),
+        ("AIOTEL_MAILBOX_SIZE", "1.5", "must be a whole number, not '1.5'"),
+        ("AIOTEL_DISABLED", "maybe", "must be true or false, not 'maybe'"),
+        ("AIOTEL_TASK_SPAN_WRITES", "both", 'must be "user" or "task"'),
+    ],
+)
+def test_a_bad_value_is_named_with_what_would_do(variable: str, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=r"^" + variable.removeprefix("AIOTEL_").lower()) as raised:
+        Config.from_env({variable: text})
+
+    assert says in str(raised.value)
+    assert raised.value.field == variable.removeprefix("AIOTEL_").lower()
+    assert isinstance(raised.value, AiotelError)
+    assert isinstance(raised.value, ValueError)
+
+
+def test_values_given_in_code_are_checked_too() -> None:
+    with pytest.raises(ConfigError, match="mailbox_size must be a whole number above zero, not True"):
+        Config(mailbox_size=True)
