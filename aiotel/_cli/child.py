@@ -67,8 +67,9 @@ def _instrument(hidden: Callable[[], Iterable[str]]) -> str | None:
     from importlib import import_module
 
     from .._config import Config
+    from .environment import usable
 
-    config = Config.from_env()
+    config = Config.from_env(usable(os.environ))
     if config.disabled:
         return None
     # All that is needed, by our threads too: they would import what lies beside the program.

@@ -21,7 +21,7 @@ def with_options(
 ) -> dict[str, str]:
     """A copy of `environ` with the options in it. Raises `BadUseError` for one that cannot be used.
 
-    What cannot be used of `environ` itself is told in a line and left out: the program has to run.
+    Of `environ` itself, what cannot be used is left out.
     """
     result = dict(environ)
     _undo_locale_coercion(result)
@@ -36,7 +36,12 @@ def with_options(
         if fault:
             raise BadUseError(f"--endpoint: {fault}")
         result[ENDPOINT] = endpoint
-    return {name: value for name, value in result.items() if _is_usable(name, value)}
+    return usable(result)
+
+
+def usable(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` without what is no setting of aiotel, or cannot be one, each told in a line."""
+    return {name: value for name, value in environ.items() if _is_usable(name, value)}
 
 
 def _settings(options: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,7 @@ def with_and_without(site: Path, *command: str) -> tuple[Outcome, Outcome]:
 
 def test_the_sitecustomize_that_it_hides_runs_as_if_it_were_alone(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("print('customized', __name__, __file__)\n")
-    look = "import sitecustomize, sys; print(sitecustomize, sys.path)"
+    look = "import sys; print(sys.modules['sitecustomize'], sys.path)"
 
     outcome, plain = with_and_without(tmp_path, sys.executable, "-c", look)
 
@@ -98,3 +98,20 @@ def test_a_program_without_asyncio_pays_for_nothing() -> None:
     outcome = aiotel_run("--", sys.executable, "-c", look)
 
     assert outcome == Outcome(status=0, stdout="set()\n", stderr="")
+
+
+def test_a_setting_that_cannot_be_used_in_a_child_is_told_there() -> None:
+    outcome = aiotel_run("--", "env", "AIOTEL_STACK_FRAMES=x", sys.executable, "tasks.py")
+
+    complaint = "aiotel: AIOTEL_STACK_FRAMES is ignored: stack_frames must be a whole number, not 'x'\n"
+    assert (outcome.status, outcome.stderr) == (0, complaint)
+
+
+def test_a_program_runs_although_its_telemetry_cannot_be_set_up() -> None:
+    outcome = aiotel_run("tasks.py", environ={"OTEL_BSP_MAX_QUEUE_SIZE": "-1"})
+
+    assert (outcome.status, outcome.stdout) == (0, "[0, 1, ValueError('no such order')] []\n")
+    assert (
+        outcome.stderr
+        == "aiotel: running without telemetry: ValueError: max_queue_size must be a positive integer.\n"
+    )

@@ -50,8 +50,6 @@ if way == "number":
     sys.exit(7)
 if way == "text":
     sys.exit("a last line")
-if way == "none":
-    sys.exit()
 if way == "exception":
     fail()
 if way == "coroutine":
