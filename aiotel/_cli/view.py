@@ -17,8 +17,8 @@ from .speech import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from aiotel._receiver.received import Delivery
-    from aiotel._receiver.store import Contents, Counts, Store
+    from .._receiver.received import Delivery
+    from .._receiver.store import Contents, Counts, Store
 
 HELP = "receive telemetry by OTLP/HTTP and show it as it comes"
 
@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.json and find_spec("rich") is None:
         say("view draws with rich, which is not installed: pip install 'aiotel[cli]', or use --json")
         return 2
-    from aiotel._receiver.server import ListenError, Server
-    from aiotel._receiver.store import Store
+    from .._receiver.server import ListenError, Server
+    from .._receiver.store import Store
 
     store, bell = Store(limit=_LIMIT), Bell()
 
@@ -110,10 +110,10 @@ class _Viewer(Protocol):
 
 def _viewer(*, as_json: bool) -> _Viewer:
     if as_json:
-        from aiotel._receiver.lines import LineWriter
+        from .._receiver.lines import LineWriter
 
         return LineWriter(sys.stdout)
-    from aiotel._receiver.terminal.live import Live
+    from .._receiver.terminal.live import Live
 
     return Live()
 
@@ -143,7 +143,7 @@ def _introduce(endpoint: str) -> None:
 
 def _complain(contents: Contents, complained: set[str]) -> None:
     """Say what was refused, once for each reason."""
-    from aiotel._receiver.terminal.text import neutral
+    from .._receiver.terminal.text import neutral
 
     for request in contents.requests:
         if request.problem is None or request.problem in complained or len(complained) >= _MAX_COMPLAINTS:
@@ -154,7 +154,7 @@ def _complain(contents: Contents, complained: set[str]) -> None:
 
 
 def _sum_up(counts: Counts) -> None:
-    from aiotel._receiver.terminal.text import count
+    from .._receiver.terminal.text import count
 
     if sys.stderr is not None and sys.stderr.isatty():
         sys.stderr.write("\n")  # a terminal has just written ^C

@@ -12,8 +12,7 @@ from contextlib import suppress
 from contextvars import Context
 from typing import TYPE_CHECKING
 
-from aiotel.errors import AiotelError
-
+from ..errors import AiotelError
 from .conversation import Conversation, Sink
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,6 +121,18 @@ def test_the_sink_gets_the_body_as_it_was_sent() -> None:
         server.stop()
 
     assert [body] == [delivery.body for delivery in deliveries]
+
+
+def test_its_threads_are_in_nobodys_context() -> None:
+    whose = ContextVar("whose", default="nobody's")
+    seen: list[str] = []
+    whose.set("the test's")
+    server = Server(lambda _: seen.append(whose.get()))
+    server.start()
+    status(server, "/v1/traces")
+    server.stop()
+
+    assert ["nobody's"] == seen
 
 
 def test_starting_and_stopping_twice_changes_nothing() -> None:

@@ -10,12 +10,12 @@ import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from aiotel._signals import names
+from ..._signals import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from aiotel._receiver.trees import Trace, TraceNode
+    from ..trees import Trace, TraceNode
 
 EQUAL_FROM = 4
 MAX_SIBLINGS = 12

@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from aiotel._receiver.assembly import Assembly, Piece
-from aiotel._receiver.series import SeriesBook
-
+from ..assembly import Assembly, Piece
+from ..series import SeriesBook
 from .screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiotel._receiver.store import Contents
+    from ..store import Contents
 
 
 class Live:

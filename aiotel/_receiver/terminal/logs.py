@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from aiotel._receiver.tracebacks import Folded, Frame, short_path, shorten
-from aiotel._signals import names
-
+from ..._signals import names
+from ..tracebacks import Folded, Frame, short_path, shorten
 from . import text as words
 from .traces import SERVICE_NAME, exception
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aiotel._receiver.received import ReceivedLog
-
+    from ..received import ReceivedLog
     from .text import Glyphs
 
 CODE_STACKTRACE = "code.stacktrace"

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from aiotel._receiver import buckets
-from aiotel._signals import names
-
+from ..._signals import names
+from .. import buckets
 from . import text as words
 from .traces import SERVICE_NAME
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import OverflowMethod
 
-    from aiotel._receiver.received import AttributeValue, ReceivedMetricPoint
-
+    from ..received import AttributeValue, ReceivedMetricPoint
     from .text import Glyphs
 
 MAX_ROWS = 12  # of one metric

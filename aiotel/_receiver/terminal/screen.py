@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from aiotel._receiver.series import SeriesBook
-
+from ..series import SeriesBook
 from . import logs, metrics, traces
 from . import text as words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aiotel._receiver.received import ReceivedLog, ReceivedMetricPoint
-    from aiotel._receiver.trees import Trace
+    from ..received import ReceivedLog, ReceivedMetricPoint
+    from ..trees import Trace
 
 _HANG = 4
 _SHORT_LOG = 3  # lines that need no blank line after them

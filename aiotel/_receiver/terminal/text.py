@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aiotel._receiver.received import AttributeValue
+    from ..received import AttributeValue
 
 MAX_TEXT = 1000
 

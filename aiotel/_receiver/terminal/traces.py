@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from aiotel._signals import names
-
+from ..._signals import names
 from . import text as words
 from .folding import Line, fold, is_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from aiotel._receiver.received import ReceivedSpan
-    from aiotel._receiver.trees import Trace, TraceNode
-
+    from ..received import ReceivedSpan
+    from ..trees import Trace, TraceNode
     from .text import Glyphs
 
 SERVICE_NAME = "service.name"
