@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import traceback
 
+import pytest
+
 from aiotel._hooks.exceptions import facts_of
 from aiotel._reports.failures import Failures, traceback_of
 from aiotel.observations import ExceptionFacts, Failure
@@ -31,13 +33,12 @@ def test_a_chain_is_printed_as_python_prints_it() -> None:
 def test_many_frames_are_cut_in_the_middle() -> None:
     def deep(depth: int) -> None:
         if not depth:
-            raise ValueError
+            raise ValueError("deep")
         deep(depth - 1)
 
-    try:
+    with pytest.raises(ValueError, match="deep") as raised:
         deep(100)
-    except ValueError as error:
-        facts = facts_of(error, frames=8)
+    facts = facts_of(raised.value, frames=8)
 
     assert (len(facts.frames), facts.frames_left_out) == (8, 94)
     assert facts.frames[0].function.endswith("test_many_frames_are_cut_in_the_middle")
