@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 from typing import NoReturn
 
@@ -35,7 +34,7 @@ class Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read a command line; the `run` of the result is the chosen command's function."""
     # Only the command that is asked for: `aiotel run` must not pay for the viewer's imports.
-    if argv and argv[0] in _present():
+    if argv and argv[0] in COMMANDS:
         return _command(argv[0]).parse_args(argv[1:])
     parser = _overview()
     if not argv:
@@ -62,13 +61,9 @@ def _overview() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"aiotel {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name in _present():
+    for name in COMMANDS:
         commands.add_parser(name, help=_module(name).HELP)
     return parser
-
-
-def _present() -> list[str]:
-    return [name for name in COMMANDS if find_spec(f"{__package__}.{name}")]
 
 
 def _module(name: str) -> ModuleType:
