@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import IO, Self
 
 from .destination import SERVICE
@@ -83,8 +84,9 @@ class ShopProcess:
 
 def _reader(stream: IO[str] | None, tell: Callable[[str], None]) -> threading.Thread:
     def read() -> None:
-        for line in stream or ():
-            tell(line.rstrip("\n"))
+        with stream or nullcontext(()) as lines:
+            for line in lines:
+                tell(line.rstrip("\n"))
 
     thread = threading.Thread(name="aiotel-demo-reader", target=read, daemon=True)
     thread.start()
