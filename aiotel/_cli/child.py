@@ -1,6 +1,7 @@
 """Instrument a Python process that `aiotel run` has started, once its program imports asyncio.
 
-Nothing that takes time is imported before: a command may start many Pythons.
+Nothing that takes time is imported before: a command may start many Pythons. What the program registers
+with `atexit` after that is called before our flush.
 """
 
 from __future__ import annotations

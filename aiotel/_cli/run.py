@@ -4,8 +4,9 @@ This process becomes the program's (`exec`), and a directory put first on PYTHON
 each Python while it starts (`_bootstrap`). Running the script in here with `runpy` was tried. It shows:
 its frames stand in tracebacks, `inspect.stack()` and the place of warnings, syntax errors come with a
 traceback, `__loader__`, `__builtins__`, `sys.orig_argv` and the name in `ps` are other ones, and child
-processes go without telemetry. What exec costs instead: the start of a second interpreter (10 ms), an
-entry in PYTHONPATH that the program can see, and no telemetry where Python ignores PYTHONPATH.
+processes go without telemetry. What exec costs instead: the start of a second interpreter (40 ms with
+our imports), an entry in PYTHONPATH that the program and its children can see, and no telemetry where
+Python ignores PYTHONPATH.
 """
 
 import argparse
