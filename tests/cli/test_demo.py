@@ -163,8 +163,10 @@ def test_ended_early_it_reports_what_came_and_leaves_nothing_running(number: sig
     with start(*AIOTEL, "demo", "--seconds", "60", environ=WIDE) as process:
         assert process.stderr is not None
         told = b""
-        while b"customers list" not in told:
-            told += process.stderr.readline()
+        for line in process.stderr:
+            told += line
+            if b"customers list" in line:
+                break
         process.send_signal(number)
         stdout, _ = process.communicate(timeout=30)
     port = re.search(rb"http://127.0.0.1:(\d+)/orders", told)
