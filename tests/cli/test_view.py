@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -20,7 +21,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from aiotel._cli import view
-from aiotel.testing import Receiver
+from aiotel._receiver.lines import LineWriter
+from aiotel._receiver.received import Delivery
+from aiotel._receiver.store import Store
+from aiotel.testing import ReceivedLog, ReceivedRequest, Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +92,7 @@ def send_two_spans(endpoint: str) -> None:
     provider.shutdown()
 
 
+@pytest.mark.slow
 def test_it_says_where_it_listens_and_what_to_set() -> None:
     with viewing() as view:
         _, _, stderr = view.end()
@@ -95,6 +100,7 @@ def test_it_says_where_it_listens_and_what_to_set() -> None:
     assert f"set OTEL_EXPORTER_OTLP_ENDPOINT={view.endpoint} in a program" in stderr
 
 
+@pytest.mark.slow
 def test_what_the_official_sdk_sends_is_shown_as_a_tree_and_summed_up() -> None:
     with viewing() as view:
         send_two_spans(view.endpoint)
@@ -108,6 +114,7 @@ def test_what_the_official_sdk_sends_is_shown_as_a_tree_and_summed_up() -> None:
     assert "received 2 spans, 1 log and 0 metric points by 2 requests" in stderr
 
 
+@pytest.mark.slow
 def test_a_trace_is_shown_without_waiting_for_the_end() -> None:
     with viewing() as view:
         send_two_spans(view.endpoint)
@@ -116,6 +123,7 @@ def test_a_trace_is_shown_without_waiting_for_the_end() -> None:
         assert "serve" in view.stdout.readline()
 
 
+@pytest.mark.slow
 def test_sigterm_ends_it_as_cleanly() -> None:
     with viewing() as view:
         view.log("last words")
@@ -125,6 +133,7 @@ def test_sigterm_ends_it_as_cleanly() -> None:
     assert "last words" in stdout
 
 
+@pytest.mark.slow
 def test_json_is_a_line_for_each_item_as_it_comes() -> None:
     with viewing("--json") as view:
         view.log("one")
@@ -137,6 +146,20 @@ def test_json_is_a_line_for_each_item_as_it_comes() -> None:
     assert {("span", "serve"), ("span", "pay")} == {(span["signal"], span["name"]) for span in spans}
 
 
+def test_what_arrives_while_it_ends_is_shown() -> None:
+    store, bell, stream = Store(), view.Bell(), io.StringIO()
+    request = ReceivedRequest(method="POST", path="/v1/logs", signal="logs")
+
+    def stop() -> None:
+        store.add(Delivery(request=request, logs=(ReceivedLog(body="last words"),)))
+
+    bell.ring(for_good=True)
+    view._watch(store, LineWriter(stream), bell, stop)
+
+    assert "last words" == json.loads(stream.getvalue())["body"]
+
+
+@pytest.mark.slow
 def test_what_was_refused_is_said_once() -> None:
     with viewing() as view:
         for _ in range(3):
@@ -149,6 +172,7 @@ def test_what_was_refused_is_said_once() -> None:
     assert "refused 3" in stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_it() -> None:
     with viewing("--json") as view:
         view.stdout.close()
@@ -160,6 +184,7 @@ def test_a_reader_that_leaves_ends_it() -> None:
     assert "Traceback" not in stderr
 
 
+@pytest.mark.slow
 def test_a_terminal_without_unicode_is_no_trouble() -> None:
     with viewing(PYTHONIOENCODING="ascii") as view:
         send_two_spans(view.endpoint)
@@ -211,6 +236,7 @@ def test_without_rich_it_says_what_to_install(
     ] == (capsys.readouterr().err.splitlines())
 
 
+@pytest.mark.slow
 def test_its_imports_wait_until_it_runs() -> None:
     code = "import sys, aiotel._cli.view; print(*sorted({'rich', 'google.protobuf'} & set(sys.modules)))"
 

@@ -221,6 +221,7 @@ def test_a_body_without_a_length_is_refused(client: Client) -> None:
     assert b"send Content-Length" in answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 def test_a_zip_bomb_is_refused_before_it_goes_off(receiver: Receiver, client: Client, coding: str) -> None:
     packer = zlib.compressobj(9, wbits=31 if coding == "gzip" else 15)

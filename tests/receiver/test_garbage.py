@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from aiotel.testing import Receiver
 
+pytestmark = pytest.mark.slow
+
 paths = st.sampled_from(["/v1/traces", "/v1/metrics", "/v1/logs"])
 types = st.sampled_from(["application/x-protobuf", "application/json"])
 codings = st.sampled_from(["", "gzip", "deflate"])

@@ -82,7 +82,7 @@ def test_waiting_ends_when_what_one_waits_for_has_come() -> None:
     sender = threading.Thread(target=send)
     sender.start()
 
-    assert store.wait_for(enough, timeout=10)
+    assert store.wait_for(enough, timeout=600)  # longer than a test may take
     sender.join()
 
 
