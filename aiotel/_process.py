@@ -50,7 +50,7 @@ def instrument(
     _refuse_unsupported()
     with _lock:
         if _session is not None and _session.active:
-            if config is not None and config != _session.config:
+            if config is not None and not _is_as(config, _session.config):
                 warnings.warn(
                     "aiotel is instrumenting already, with another configuration; call uninstrument() first",
                     RuntimeWarning,
@@ -117,6 +117,11 @@ def detached() -> Iterator[None]:
         otel_context.detach(token)
 
 
+def _is_as(config: Config, active: Config) -> bool:
+    """Whether both ask for the same; who leaves `export` open asks for nothing."""
+    return (replace(config, export=active.export) if config.export is None else config) == active
+
+
 def _refuse_unsupported() -> None:
     is_gil_enabled = getattr(sys, "_is_gil_enabled", None)
     if is_gil_enabled is not None and not is_gil_enabled():
@@ -126,8 +131,16 @@ def _refuse_unsupported() -> None:
 
 
 def _after_fork() -> None:
-    if _session is not None:
-        _session.forget()
+    session = _session
+    if session is None:
+        return
+    session.forget()
+    # multiprocessing's processes leave by `os._exit`, and forget at their start what is to be done then.
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.register_after_fork(
+            session, lambda session: util.Finalize(session, session.at_exit, exitpriority=-100)
+        )
 
 
 if hasattr(os, "register_at_fork"):

@@ -123,7 +123,7 @@ class Session:
         if self._closed:
             return True
         self._closed = True
-        atexit.unregister(self._at_exit)
+        atexit.unregister(self.at_exit)
         self._detach()
         for ledger in self._ledgers:
             settle_all(ledger, self._records)
@@ -290,10 +290,11 @@ class Session:
 
     def _be_called_at_exit(self) -> None:
         """Be called before a provider that was made after us: what is registered last is called first."""
-        atexit.unregister(self._at_exit)
-        atexit.register(self._at_exit)
+        atexit.unregister(self.at_exit)
+        atexit.register(self.at_exit)
 
-    def _at_exit(self) -> None:
+    def at_exit(self) -> None:
+        """Close, at the end of this process."""
         if self._pid == os.getpid() and not sys.is_finalizing():
             self.close(timeout=self.config.flush_timeout)
 
@@ -307,6 +308,7 @@ class Session:
         self._ledgers.clear()
         self._pump.forget()
         if self._providers is not None:
+            self._providers.after_fork()
             self._pump.start()
 
 

@@ -25,6 +25,6 @@ def endpoint_fault(endpoint: str) -> str | None:
         return f"{endpoint!r} is no endpoint ({error}); use for example {DEFAULT}"
     if parts.scheme not in ("http", "https"):
         return f"{endpoint!r} is no endpoint: it must begin with http:// or https://, for example {DEFAULT}"
-    if not parts.hostname or port == 0:
+    if not parts.hostname or port == 0 or any(character.isspace() for character in endpoint):
         return f"{endpoint!r} is no endpoint: it names no host and port; use for example {DEFAULT}"
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry._logs import _internal as _logs_internal
@@ -23,6 +23,9 @@ from .exporters import exporters_for, quieten, unquieten
 __all__ = ["Providers"]
 
 
+_PID: Final = "process.pid"
+
+
 class Providers:
     """A provider for each signal, with what exports it.
 
@@ -31,10 +34,12 @@ class Providers:
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         environ = os.environ if environ is None else environ
-        resource = Resource.create({"process.pid": os.getpid(), "host.name": socket.gethostname()})
+        resource = Resource.create({_PID: os.getpid(), "host.name": socket.gethostname()})
         self.tracer_provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         for exporter in exporters_for("traces", environ):
-            self.tracer_provider.add_span_processor(BatchSpanProcessor(exporter))
+            self.tracer_provider.add_span_processor(
+                BatchSpanProcessor(exporter, schedule_delay_millis=_span_delay_ms(environ))
+            )
         readers = [PeriodicExportingMetricReader(exporter) for exporter in exporters_for("metrics", environ)]
         self.meter_provider = MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
         self.logger_provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
@@ -64,6 +69,14 @@ class Providers:
                 setattr(module, name, None)
         unquieten()
 
+    def after_fork(self) -> None:
+        """In a child process: say that it is another one."""
+        own = Resource({_PID: os.getpid()})
+        for provider in (self.tracer_provider, self.meter_provider, self.logger_provider):
+            update: Any = getattr(provider, "_update_resource", None)  # since 1.44
+            if update is not None:
+                update(own)
+
     def force_flush(self) -> None:
         """Export everything that is there. Takes as long as the exporters do."""
         self.tracer_provider.force_flush()
@@ -74,6 +87,11 @@ class Providers:
         """Export everything and end. Takes as long as the exporters do."""
         for provider in (self.tracer_provider, self.logger_provider, self.meter_provider):
             provider.shutdown()
+
+
+def _span_delay_ms(environ: Mapping[str, str]) -> float | None:
+    """As long as logs wait, not OpenTelemetry's 5 s: a process that a signal ends does not get to flush."""
+    return None if environ.get("OTEL_BSP_SCHEDULE_DELAY", "").strip() else 1000
 
 
 def _lacks(module: Any, name: str) -> bool:
