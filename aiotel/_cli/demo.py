@@ -118,9 +118,9 @@ def _stopped_by_signals(shop: ShopProcess) -> Iterator[None]:
 def _introduce(destination: Destination, endpoint: str, seconds: float) -> None:
     say(f"a small shop runs for {seconds:g} s under `aiotel run`; Ctrl-C ends it early")
     if destination.urls:
-        say(f"telemetry goes to {endpoint}, here, and from there to the collector at {destination.name}")
+        say(f"telemetry goes through {endpoint} to the collector at {destination.name}")
     else:
-        say(f"no collector listens on localhost:4318: telemetry goes to aiotel's own receiver, {endpoint}")
+        say(f"no collector listens on localhost:4318, so aiotel receives by itself, at {endpoint}")
 
 
 def _explain_nothing(status: int, stderr: Sequence[str]) -> None:
