@@ -14,6 +14,7 @@ from types import CodeType
 from typing import Any, Final, Protocol
 
 __all__ = [
+    "ASKING",
     "CANCELLED",
     "DEFERRED",
     "FOREIGN",
@@ -46,6 +47,8 @@ UNBOUND: Final = 0x400
 """Nobody had set up tracing when the task was created."""
 FOREIGN: Final = 0x800
 """The task's trace is the user's: it hangs under a span of theirs."""
+ASKING: Final = 0x1000
+"""The task has no span, but each of its children may: the sampler has to be asked."""
 
 RETURNED: Final = "returned"
 RAISED: Final = "raised"
@@ -109,13 +112,13 @@ class Tree:
 
     __slots__ = ("count", "flags", "function", "root_id", "start_ns", "trace_id", "trace_state")
 
-    def __init__(self, *, trace_id: int, root_id: int, start_ns: int, function: Function) -> None:
-        self.trace_id = trace_id
-        self.root_id = root_id
-        self.start_ns = start_ns
+    def __init__(self, function: Function, start_ns: int) -> None:
         self.function = function
+        self.start_ns = start_ns
         self.count = 1
+        # Until it is decided whether the trace is recorded, it has no identity.
         self.flags = DEFERRED
+        self.trace_id = self.root_id = 0
         self.trace_state: Any = None
 
 

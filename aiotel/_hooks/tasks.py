@@ -27,6 +27,7 @@ from .._record import (
     RAISED,
     RECORDED,
     RETURNED,
+    SAMPLED,
     UNBOUND,
     AnyRecord,
     Birth,
@@ -38,7 +39,7 @@ from .._record import (
 from .exceptions import summary_of
 from .functions import function_of
 
-__all__ = ["CreateTask", "Tasks"]
+__all__ = ["CreateTask", "Tasks", "eager_record"]
 
 CreateTask = Callable[..., Any]
 """`(loop, coro, **kwargs) -> task`: what a loop's class has, and what a task factory is."""
@@ -116,7 +117,7 @@ class Tasks:
                 task = current_task(loop)
                 parent: Any = ledger.live.get(id(task))
                 if parent is None:
-                    parent = _starting(ledger, task)
+                    parent = eager_record(ledger, task)
                 now_ns = clock()
                 otel = current()
                 begun = None
@@ -135,7 +136,7 @@ class Tasks:
                     origin = parent.origin
                     flags = flags and UNBOUND
                 elif (
-                    flags & (RECORDED | FOREIGN) == RECORDED
+                    flags & (SAMPLED | FOREIGN) == SAMPLED
                     and rules.inherited
                     and (tree := parent.origin).count < rules.max_tasks
                     and now_ns - tree.start_ns < rules.max_age_ns
@@ -345,7 +346,7 @@ def _settle(ledger: Ledger, record: AnyRecord, task: Any, mailbox: Mailbox[Recor
         mailbox.put(record)
 
 
-def _starting(ledger: Ledger, task: Any) -> Record | None:
+def eager_record(ledger: Ledger, task: Any) -> Record | None:
     """The record of an eager task that creates something in its first step, before anybody knows it."""
     if task is None or ledger.starting is None or task.get_coro() is not ledger.starting:
         return None

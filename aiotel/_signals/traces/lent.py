@@ -11,10 +11,12 @@ from typing import Any
 
 from opentelemetry.trace import Span, SpanContext
 
-__all__ = ["LentSpan"]
+from .delegating import DelegatingSpan
+
+__all__ = ["LentSpan", "lend"]
 
 
-class LentSpan(Span):
+class LentSpan(DelegatingSpan):
     """The current span of a task: the identity of `record`, in front of the span `user`."""
 
     __slots__ = ("record", "user")
@@ -30,57 +32,38 @@ class LentSpan(Span):
         """The user's span; once that has ended, the task's, so that what is written is not lost."""
         return self.user if getattr(self.user, "end_time", None) is None else self.record
 
-    @property  # type: ignore[misc]  # seen through, as by `isinstance`
+    # Seen through: some ask what kind of span it is, whether it is theirs, or keep something on it.
+
+    @property  # type: ignore[misc]  # as `isinstance` sees it
     def __class__(self) -> type:
-        """That of the user's span: some ask whether they may read attributes from it."""
         return type(self.user)
 
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else a span of this kind has."""
-        return getattr(self._target(), name)
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._target(), name, value)
 
-    def end(self, end_time: int | None = None) -> None:
-        """Ends the user's span."""
-        self._target().end(end_time)
+    def __delattr__(self, name: str) -> None:
+        delattr(self._target(), name)
 
-    def set_attributes(self, attributes: Any) -> None:
-        """Goes to the user's span."""
-        self._target().set_attributes(attributes)
+    def __eq__(self, other: object) -> bool:
+        if type(other) is LentSpan:
+            return self.user == other.user
+        return self.user == other
 
-    def set_attribute(self, key: str, value: Any) -> None:
-        """Goes to the user's span."""
-        self._target().set_attribute(key, value)
+    def __hash__(self) -> int:
+        return hash(self.user)
 
-    def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
-        """Goes to the user's span."""
-        self._target().add_event(name, attributes, timestamp)
+    def __repr__(self) -> str:
+        return repr(self.user)
 
-    def add_link(self, context: SpanContext, attributes: Any = None) -> None:
-        """Goes to the user's span."""
-        self._target().add_link(context, attributes)
 
-    def update_name(self, name: str) -> None:
-        """Goes to the user's span."""
-        self._target().update_name(name)
+# Past `__setattr__`, and faster.
+_set_record: Any = vars(LentSpan)["record"].__set__
+_set_user: Any = vars(LentSpan)["user"].__set__
 
-    def is_recording(self) -> bool:
-        """What the user's span says."""
-        return bool(self._target().is_recording())
 
-    def set_status(self, status: Any, description: str | None = None) -> None:
-        """Goes to the user's span."""
-        self._target().set_status(status, description)
-
-    def record_exception(
-        self,
-        exception: BaseException,
-        attributes: Any = None,
-        timestamp: int | None = None,
-        escaped: bool = False,  # noqa: FBT001, FBT002  # the API's signature
-    ) -> None:
-        """Goes to the user's span."""
-        self._target().record_exception(exception, attributes, timestamp, escaped)
-
-    def __exit__(self, *exception: object) -> Any:
-        """As the user's span does it."""
-        return self._target().__exit__(*exception)
+def lend(record: Any, user: Any) -> LentSpan:
+    """The span of `record`, lent to what runs in its task, in front of the user's."""
+    lent: LentSpan = object.__new__(LentSpan)
+    _set_record(lent, record)
+    _set_user(lent, user)
+    return lent

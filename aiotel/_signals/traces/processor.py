@@ -6,21 +6,25 @@ from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
 from .. import names
-from .span import TaskSpan
 
-__all__ = ["OurProcessor", "add_first", "remove"]
+__all__ = ["OurProcessor", "add_first", "remove", "sdk_behind"]
 
 
 class OurProcessor(SpanProcessor):
     """Inert once `release` was called: a provider has no way to give a processor back."""
 
-    def __init__(self, running: Callable[[], tuple[Any, str] | None], drain: Callable[[float], bool]) -> None:
+    def __init__(
+        self,
+        running: Callable[[], tuple[Any, str] | None],
+        drain: Callable[[float], bool],
+        carriers: set[str],
+    ) -> None:
         self._running: Callable[[], tuple[Any, str] | None] | None = running
         self._drain: Callable[[float], bool] | None = drain
-        self.carriers: set[str] = set()
+        self._carriers = carriers
 
     def release(self) -> None:
         """Let go of the session."""
@@ -29,15 +33,16 @@ class OurProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """A root span of the user's inside a task that a bare callback made: the task only carries it."""
         running = self._running
-        if running is None or isinstance(span, TaskSpan):
+        if running is None or (span.parent is not None and not span.parent.is_remote):
             return
-        if span.parent is not None and not span.parent.is_remote:
+        scope = span.instrumentation_scope
+        if scope is not None and scope.name == names.SCOPE:
             return
         found = running()
         if found is not None:
             record, task_name = found
             record.carrier = True
-            self.carriers.add(record.function.name)
+            self._carriers.add(record.function.name)
             span.set_attribute(names.TASK_NAME, task_name)
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -51,6 +56,14 @@ class OurProcessor(SpanProcessor):
         """Hand on what has ended to the processors behind this one, which are flushed next."""
         drain = self._drain
         return True if drain is None else drain(timeout_millis / 1000)
+
+
+def sdk_behind(provider: Any) -> TracerProvider | None:
+    """The SDK's provider: this one, or the one that it keeps and stands in front of."""
+    for candidate in (provider, *getattr(provider, "__dict__", {}).values()):
+        if isinstance(candidate, TracerProvider):
+            return candidate
+    return None
 
 
 def add_first(provider: Any, processor: SpanProcessor) -> None:

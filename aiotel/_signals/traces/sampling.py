@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import sampling
 
 from ..._record import RECORDED, SAMPLED
 
-__all__ = ["children_follow", "fixed_flags", "flags_of"]
+__all__ = ["children_follow", "fixed_flags", "flags_of", "parent_based"]
 
 _DELEGATES: Final = {
     "_remote_parent_sampled": sampling.ALWAYS_ON,
@@ -37,6 +37,11 @@ def fixed_flags(sampler: Any) -> int | None:
     if root is sampling.ALWAYS_OFF:
         return 0
     return None
+
+
+def parent_based(sampler: Any) -> bool:
+    """Whether this sampler lets the span above decide."""
+    return isinstance(sampler, sampling.ParentBased)
 
 
 def flags_of(decision: Any) -> int:

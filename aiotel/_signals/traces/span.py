@@ -6,6 +6,7 @@ once, by an exporter, and to build what the SDK keeps in a span costs ten times 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -14,31 +15,20 @@ from typing import Any, Final, Self
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import (
-    Link,
-    SpanContext,
-    SpanKind,
-    Status,
-    StatusCode,
-    TraceFlags,
-    TraceState,
-    format_span_id,
-    format_trace_id,
-)
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from ..._record import RAISED, Record, line_of
-from .. import names
 from .source import Source
+from .told import Told
 
-__all__ = ["TaskSpan", "span_class_for"]
+__all__ = ["NO_STATE", "TaskSpan", "span_class_for"]
 
-_NO_STATE: Final = TraceState()
-_UNSET: Final = Status(StatusCode.UNSET)
+NO_STATE: Final = TraceState()
+_log = logging.getLogger(__name__)
 # Re-entrant: a finalizer that runs while one span is being built may write to another.
 _building = threading.RLock()
 
 
-class TaskSpan(Record, Span):
+class TaskSpan(Told, Span):
     """The span of a task. `source` is set on the subclass that `span_class_for` makes for one tracer."""
 
     __slots__ = ()
@@ -49,18 +39,10 @@ class TaskSpan(Record, Span):
     _links: Any
 
     source: Source
-    wait_ns: int | None = None
-    reason: str | None = None
-    """Why the task has a trace of its own, where it was given one."""
-    link: SpanContext | None = None
-    """The span that the task would have been a child of."""
     begun_with: Mapping[str, Any] | None = None
-    """The attributes that the sampler gave back, where it was asked."""
-    carrier = False
-    """A connection's task, whose work has a root span of the user's: it has no span of its own."""
-    children = False
-    """Something was parented on this span."""
-    notes: tuple[Event, ...] = ()
+    """The attributes that the sampler gave back, where it was asked and changed them."""
+    state: TraceState | None = None
+    """The trace state that the sampler gave back, where it was asked."""
 
     def __new__(cls) -> Self:
         """An empty record, to be filled by `_hooks.tasks`."""
@@ -68,30 +50,28 @@ class TaskSpan(Record, Span):
 
     # Written by us.
 
-    def note_wait(self, wait_ns: int) -> None:
-        """How long the task waited for its first step."""
-        self.wait_ns = wait_ns
-
     def note(self, name: str, attributes: Mapping[str, Any], *, time_ns: int) -> None:
-        """Add an event that a watcher or a detector has seen; from any thread, until the span is handed on.
+        """See `Told.note`."""
+        with _building:
+            super().note(name, attributes, time_ns=time_ns)
+            if self.touched:
+                self._events.append(self.notes[-1])
 
-        `time_ns` is in ns since the epoch.
-        """
-        event = Event(name, attributes, time_ns)
-        self.notes = (*self.notes, event)
-        if self.touched:
-            self._events.append(event)
+    def hand_on(self) -> None:
+        """Give the span to its provider's processors, as `end` does with any other."""
+        self.finish()
+        for processor in self.source.enders:
+            processor._on_ending(self)
+        self.source.processor.on_end(self.frozen())
 
     def finish(self) -> None:
         """Make the span what processors get at its end."""
         if self.source.exact or self.touched:
             self._build()
             with self._lock:
-                self._attributes.update(self._end_attributes())
+                self._attributes.update(self.end_attributes())
                 if self._status.status_code is StatusCode.UNSET:
-                    self._status = self._outcome_status()
-                if self._end_time is None:
-                    self._end_time = self._end_ns()
+                    self._status = self.outcome_status()
 
     def frozen(self) -> ReadableSpan:
         """The span as it is kept once it has ended: the SDK's copy where the SDK's state was built."""
@@ -123,7 +103,7 @@ class TaskSpan(Record, Span):
         """The identity of the span."""
         known = self.__dict__.get("_context")
         if known is None:
-            known = self.__dict__["_context"] = self._identity(self.span_id)
+            known = self.__dict__["_context"] = self._identity(self.span_id, self.state)
         return known
 
     @property
@@ -140,19 +120,19 @@ class TaskSpan(Record, Span):
     @property
     def end_time(self) -> int | None:
         """When the task ended, in ns since the epoch."""
-        return self._end_time if self.touched else self._end_ns()
+        return self._end_time
 
     @property
     def status(self) -> Status:
         """ERROR where the task raised: cancellation is an outcome, not an error."""
-        return self._status if self.touched else self._outcome_status()
+        return self._status if self.touched else self.outcome_status()
 
     @property
     def attributes(self) -> Mapping[str, Any]:
         """What is known of the task."""
-        if self.touched:
+        if self.touched or self.source.exact:
             return MappingProxyType(self._attributes)
-        return MappingProxyType({**self._start_attributes(), **self._end_attributes()})
+        return MappingProxyType({**self._start_attributes(), **self.end_attributes()})
 
     @property
     def events(self) -> Sequence[Event]:
@@ -162,7 +142,7 @@ class TaskSpan(Record, Span):
     @property
     def links(self) -> Sequence[Link]:
         """The span that the task would have been a child of, where it has a trace of its own."""
-        return tuple(self._links) if self.touched else self._own_links()
+        return tuple(self._links) if self.touched else self.own_links()
 
     @property
     def resource(self) -> Resource:
@@ -175,8 +155,8 @@ class TaskSpan(Record, Span):
         return self.source.scope
 
     def is_recording(self) -> bool:
-        """Until the task has ended."""
-        return self._end_time is None if self.touched else not self.end_ns
+        """Until the task has ended, or the user has ended the span."""
+        return self._end_time is None
 
     @property
     def dropped_attributes(self) -> int:
@@ -198,6 +178,8 @@ class TaskSpan(Record, Span):
         with self._lock:
             if self._end_time is None:
                 self._end_time = self.source.clock.now_ns() if end_time is None else end_time
+                return
+        _log.warning("Calling end() on an ended span.")
 
     # Built when needed.
 
@@ -217,7 +199,7 @@ class TaskSpan(Record, Span):
                 resource=source.resource,
                 attributes=self._start_attributes(),
                 events=self.notes,
-                links=self._own_links(),
+                links=self.own_links(),
                 kind=SpanKind.INTERNAL,
                 span_processor=source.processor,
                 instrumentation_info=source.info,
@@ -226,64 +208,32 @@ class TaskSpan(Record, Span):
             )
             shell._start_time = self.start_time
             if self.end_ns:
-                shell._attributes.update(self._end_attributes())
-                shell._status = self._outcome_status()
-                shell._end_time = self._end_ns()
+                shell._attributes.update(self.end_attributes())
+                shell._status = self.outcome_status()
             self.__dict__.update(shell.__dict__)
 
-    def _identity(self, span_id: int) -> SpanContext:
+    def _identity(self, span_id: int, state: TraceState | None = None) -> SpanContext:
         origin = self.origin
-        return SpanContext(
-            origin.trace_id, span_id, False, TraceFlags(self.flags & 0xFF), origin.trace_state or _NO_STATE
-        )
+        if state is None:
+            state = origin.trace_state or NO_STATE
+        return SpanContext(origin.trace_id, span_id, False, TraceFlags(self.flags & 0xFF), state)
 
-    def _end_ns(self) -> int | None:
-        return self.source.clock.wall_ns(self.end_ns) if self.end_ns else None
+    @property
+    def _end_time(self) -> int | None:
+        # Whatever the SDK's methods do, they ask this first: the end of the task is the end of the span.
+        known: int | None = self.__dict__.get("_end_time")
+        if known is None and self.end_ns:
+            return self.source.clock.wall_ns(self.end_ns)
+        return known
+
+    @_end_time.setter
+    def _end_time(self, time_ns: int | None) -> None:
+        self.__dict__["_end_time"] = time_ns
 
     def _start_attributes(self) -> dict[str, Any]:
         if self.begun_with is not None:
             return dict(self.begun_with)
         return self.creation_attributes()
-
-    def creation_attributes(self) -> dict[str, Any]:
-        """What is known when the task is created."""
-        function = self.function
-        attributes: dict[str, Any] = {names.CODE_FUNCTION_NAME: function.name}
-        if function.code is not None:
-            attributes[names.CODE_FILE_PATH] = function.code.co_filename
-            attributes[names.CODE_LINE_NUMBER] = function.code.co_firstlineno
-        site = self.site_code
-        if site is not None:
-            attributes[names.TASK_CREATED_FUNCTION] = site.co_qualname
-            attributes[names.TASK_CREATED_FILE] = site.co_filename
-            attributes[names.TASK_CREATED_LINE] = line_of(site, self.site_instruction)
-        if self.reason is not None:
-            attributes[names.TASK_DETACHED_REASON] = self.reason
-        if self.link is not None:
-            attributes[names.TASK_PARENT_TRACE_ID] = format_trace_id(self.link.trace_id)
-            attributes[names.TASK_PARENT_SPAN_ID] = format_span_id(self.link.span_id)
-        return attributes
-
-    def _end_attributes(self) -> dict[str, Any]:
-        attributes: dict[str, Any] = {}
-        if self.end_ns:
-            if self.task_name is not None:
-                attributes[names.TASK_NAME] = self.task_name
-            attributes[names.TASK_OUTCOME] = self.outcome
-            if self.error is not None:
-                attributes[names.ERROR_TYPE] = self.error[0]
-        if self.wait_ns is not None:
-            attributes[names.TASK_SCHEDULE_DURATION] = self.wait_ns / 1e9
-        return attributes
-
-    def _outcome_status(self) -> Status:
-        if not self.end_ns or self.outcome != RAISED:
-            return _UNSET
-        kind, message = self.error or ("", "")
-        return Status(StatusCode.ERROR, f"{kind}: {message}" if message else kind)
-
-    def _own_links(self) -> tuple[Link, ...]:
-        return () if self.link is None else (Link(self.link),)
 
 
 class _Shell(Span):
@@ -309,7 +259,7 @@ class _Built:
 def _make_lazy() -> None:
     probe = object.__new__(_Shell)
     Span.__init__(probe, name="", context=SpanContext(1, 1, False), resource=Resource({}))
-    for name in probe.__dict__:
+    for name in probe.__dict__.keys() - vars(TaskSpan).keys():
         setattr(TaskSpan, name, _Built(name))
 
 

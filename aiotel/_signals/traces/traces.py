@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -15,11 +16,14 @@ from ..._clock import Clock
 from ..._complaints import complaints
 from ..._record import DEFERRED, RECORDED, Record
 from .. import names
+from .foreign import ForeignSpans
 from .ids import Ids
-from .processor import OurProcessor, add_first, remove
-from .rules import TaskRules
+from .processor import OurProcessor, add_first, remove, sdk_behind
+from .rules import Maker, TaskRules
+from .sdk import SdkSpans
 from .source import Source
 from .span import TaskSpan
+from .told import Told
 
 __all__ = ["Traces"]
 
@@ -49,22 +53,30 @@ class Traces:
         self._running = running
         self._drain = drain
         self._on_bound = on_bound
+        # Held while binding: by the pump or by a loop, whichever comes first; the other does not wait.
+        self._binding = threading.Lock()
         self._provider: Any = None
-        self._tracer: Tracer | None = None
-        self._source: Source | None = None
+        self._sdk: Any = None
+        """The SDK's provider behind, where that is another one."""
+        self._tracer: Any = None
+        self._wanted = False
         self._processor: OurProcessor | None = None
         self._known: tuple[SpanProcessor, ...] = ()
         self._listeners: tuple[SpanProcessor, ...] = ()
-        self._enders: tuple[SpanProcessor, ...] = ()
         self.rules = TaskRules(max_age_ns=max_age_ns, max_tasks=max_tasks, writes=writes, look=self.look)
 
     def look(self) -> None:
         """Bind to the provider that is there now; again where that is another one, or has changed."""
-        provider = self._given or _global_provider()
-        if provider is not self._provider:
-            self._bind(provider)
-        elif self._processors() is not self._known or self._enabled() is not (self._source is not None):
-            self._rebind()
+        if not self._binding.acquire(blocking=False):
+            return
+        try:
+            provider = self._given or _global_provider()
+            if provider is not self._provider:
+                self._bind(provider)
+            elif self._processors() is not self._known or self._enabled() is not self._wanted:
+                self._rebind()
+        finally:
+            self._binding.release()
 
     def end(self, records: Iterable[Record]) -> None:
         """Hand finished records to the span processors. The pump's thread, or whoever flushes."""
@@ -93,62 +105,69 @@ class Traces:
 
     def close(self) -> None:
         """Leave the provider as it was found."""
-        if self._processor is not None:
-            self._processor.release()
-            remove(self._provider, self._processor)
-        self._provider = self._processor = None
-        self._known = self._listeners = self._enders = ()
-        self.rules.unbind()
+        with self._binding:
+            self._leave()
+            self.rules.unbind()
 
     def _end(self, record: Record) -> None:
+        if not isinstance(record, Told):
+            return
         if record.flags & DEFERRED:
-            if getattr(record, "carrier", False) or record.function.name in self.rules.carriers:
+            if record.carrier or record.function.name in self.rules.carriers:
                 return
             self.rules.decide(record)
-        if not record.flags & RECORDED or not isinstance(record, TaskSpan) or self._source is None:
-            return
-        record.finish()
-        for processor in self._enders:
-            processor._on_ending(record)
-        self._source.processor.on_end(record.frozen())
+        if record.flags & RECORDED:
+            if isinstance(record, TaskSpan):
+                # What has ended goes to the provider that is there now, in place of the one it began with.
+                record.__class__ = self.rules.span_class
+            record.hand_on()
 
     def _bind(self, provider: Any) -> None:
-        if self._processor is not None:
-            self._processor.release()
-            remove(self._provider, self._processor)
-            self._processor = None
-        self._provider, self._tracer, self._source, self._known = provider, None, None, ()
+        self._leave()
+        self._provider = provider
         if provider is None:
             self.rules.unbind()
             return
-        tracer = provider.get_tracer(names.SCOPE, self._version, schema_url=names.SCHEMA_URL)
-        self._tracer = tracer if isinstance(tracer, Tracer) else None
-        if self._tracer is not None:
-            self._processor = OurProcessor(self._running, self._drain)
-            self._processor.carriers = self.rules.carriers
-            add_first(provider, self._processor)
+        self._tracer = provider.get_tracer(names.SCOPE, self._version, schema_url=names.SCHEMA_URL)
+        self._sdk = sdk_behind(provider)
+        if self._sdk is not None:
+            self._processor = OurProcessor(self._running, self._drain, self.rules.carriers)
+            add_first(self._sdk, self._processor)
         self._rebind()
         self._on_bound()
+
+    def _leave(self) -> None:
+        if self._processor is not None:
+            self._processor.release()
+            remove(self._sdk, self._processor)
+        self._provider = self._sdk = self._tracer = self._processor = None
+        self._known = self._listeners = ()
 
     def _rebind(self) -> None:
         """Take note of the processors: which listen to spans as they start, which as they end."""
         self._known = self._processors()
-        self._source = (
-            Source(self._tracer, self._clock) if self._tracer is not None and self._enabled() else None
-        )
+        self._wanted = self._enabled()
         others = [each for each in self._known if each is not self._processor]
         self._listeners = tuple(each for each in others if _overrides(each, "on_start"))
-        self._enders = tuple(each for each in others if _overrides(each, "_on_ending"))
-        generator = getattr(self._provider, "id_generator", None)
-        self.rules.bind(self._source, Ids(generator), announce=self._announce if self._listeners else None)
+        enders = tuple(each for each in others if _overrides(each, "_on_ending"))
+        self.rules.bind(self._maker(enders) if self._wanted else None)
+
+    def _maker(self, enders: tuple[SpanProcessor, ...]) -> Maker:
+        if not _plain(self._tracer):
+            return ForeignSpans(self._tracer, self._clock)
+        ids = Ids(getattr(self._tracer, "id_generator", None))
+        source = Source(self._tracer, self._clock, enders=enders)
+        return SdkSpans(source, ids, announce=self._announce if self._listeners else None)
 
     def _enabled(self) -> bool:
         """Whether the provider wants spans of our scope: its configurator may say no, and say so later."""
+        if self._tracer is None or isinstance(self._tracer, trace.NoOpTracer):
+            return False
         is_enabled = getattr(self._tracer, "_is_enabled", None)
-        return self._tracer is not None and (is_enabled is None or bool(is_enabled()))
+        return is_enabled is None or not _plain(self._tracer) or bool(is_enabled())
 
     def _processors(self) -> tuple[SpanProcessor, ...]:
-        multi = getattr(self._provider, "_active_span_processor", None)
+        multi = getattr(self._sdk, "_active_span_processor", None)
         found = getattr(multi, "_span_processors", ())
         return found if isinstance(found, tuple) else ()
 
@@ -158,6 +177,11 @@ class Traces:
                 processor.on_start(span, otel)
             except Exception as error:  # noqa: BLE001  # a processor's: the program is not to blame
                 complaints.add("span processor", f"a span processor failed on the span of a task: {error!r}")
+
+
+def _plain(tracer: Any) -> bool:
+    """Whether this is a tracer of the SDK's that starts spans as the SDK does."""
+    return isinstance(tracer, Tracer) and type(tracer).start_span is Tracer.start_span
 
 
 def _overrides(processor: SpanProcessor, method: str) -> bool:
