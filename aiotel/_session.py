@@ -23,7 +23,7 @@ from ._export.readers import Readers
 from ._faults import faults
 from ._hooks import loops
 from ._hooks.errors import Errors
-from ._hooks.tasks import Tasks, settle_all
+from ._hooks.tasks import Tasks, eager_record, settle_all
 from ._ledger import Ledger
 from ._mailbox import Mailbox
 from ._pump import Pump
@@ -207,7 +207,9 @@ class Session:
             ledger = _ledger_of(task.get_loop())
         except RuntimeError:  # no loop runs here
             return None
-        record = None if ledger is None else ledger.live.get(id(task))
+        if ledger is None:
+            return None
+        record = ledger.live.get(id(task)) or eager_record(ledger, task)
         if record is None or record.alive() is not task:
             return None
         return (record, name) if record.flags & (DEFERRED | UNBOUND) == DEFERRED else None
