@@ -56,7 +56,7 @@ def quantile(
     if not math.isfinite(low) or not math.isfinite(high):
         return low if math.isfinite(low) else high if math.isfinite(high) else None
     share = (rank - (reached[index] - counts[index])) / counts[index] if counts[index] else 1.0
-    return low + (high - low) * min(max(share, 0.0), 1.0)
+    return min(high, low + (high - low) * min(max(share, 0.0), 1.0))
 
 
 def _edges(

@@ -173,8 +173,9 @@ def test_what_was_refused_is_said_once() -> None:
 
 
 @pytest.mark.slow
-def test_a_reader_that_leaves_ends_it() -> None:
-    with viewing("--json") as view:
+@pytest.mark.parametrize("options", [["--json"], []], ids=["json", "terminal"])
+def test_a_reader_that_leaves_ends_it(options: list[str]) -> None:
+    with viewing(*options) as view:
         view.stdout.close()
         view.log("nobody reads this")
         stderr = view.stderr.read()

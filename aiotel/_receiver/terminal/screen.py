@@ -24,11 +24,18 @@ _SHORT_LOG = 3  # lines that need no blank line after them
 _MIN_WIDTH, _MAX_WIDTH = 40, 160
 
 
+class _Console(Console):
+    """Lets its user decide what to do when nobody reads any more; rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704  # rich calls this while it handles the BrokenPipeError
+
+
 def new_console() -> Console:
     """A console on stdout; what its encoding cannot write is escaped rather than fatal."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    return Console(highlight=False, markup=False, emoji=False)
+    return _Console(highlight=False, markup=False, emoji=False)
 
 
 class Screen:
