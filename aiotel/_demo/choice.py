@@ -34,10 +34,11 @@ _METRICS = frozenset(
 
 
 def telling_traces(traces: Sequence[Trace], logs: Iterable[ReceivedLog]) -> list[Trace]:
-    """Two traces at most: one that something failed in, by the logs, and the most varied of another kind."""
+    """Two traces at most: that of the worst news, else the most varied, and the most varied of another kind."""
     ranked = sorted(traces, key=_variety, reverse=True)
-    failed = {log.trace_id for log in bad_news(logs)}
-    first = next((trace for trace in ranked if trace.trace_id in failed), None) or next(iter(ranked), None)
+    by_id = {trace.trace_id: trace for trace in traces}
+    failed = [by_id[log.trace_id] for log in bad_news(logs) if log.trace_id in by_id]
+    first = next(iter([*failed, *ranked]), None)
     if first is None:
         return []
     second = next((trace for trace in ranked if _root(trace) != _root(first)), None)

@@ -8,10 +8,16 @@ FAILED = [span("serve", trace="f"), span("send", "serve", trace="f", outcome="ra
 FINE = [span("serve", trace="g"), *(span(name, "serve", trace="g") for name in ("list", "pay", "export"))]
 
 
-def test_the_trace_that_something_failed_in_comes_first_then_the_most_varied_of_another_kind() -> None:
+def test_the_trace_of_the_worst_news_comes_first_then_the_most_varied_of_another_kind() -> None:
     traces = trees.build([*VARIED, *FAILED, *FINE])
+    logs = [
+        log("asyncio.stall", severity=13, trace="g"),
+        log("exception", trace="lost", at=1),
+        log("exception", trace="f", at=2),
+        log("asyncio.deadlock", trace="m", at=3),
+    ]
 
-    assert ["f", "m"] == [trace.trace_id for trace in telling_traces(traces, [log("exception", trace="f")])]
+    assert ["f", "m"] == [trace.trace_id for trace in telling_traces(traces, logs)]
 
 
 def test_where_nothing_failed_the_most_varied_trace_comes_first() -> None:
