@@ -34,7 +34,7 @@ _METRICS = frozenset(
 
 
 def telling_traces(traces: Sequence[Trace], logs: Iterable[ReceivedLog]) -> list[Trace]:
-    """Two traces at most: that of the worst news, else the most varied, and the most varied of another kind."""
+    """Two traces at most: that of the worst news, else the most varied; and one of another kind."""
     ranked = sorted(traces, key=_variety, reverse=True)
     by_id = {trace.trace_id: trace for trace in traces}
     failed = [by_id[log.trace_id] for log in bad_news(logs) if log.trace_id in by_id]

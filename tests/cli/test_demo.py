@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from aiotel._receiver.terminal import text as words
 from aiotel.testing import Receiver, Trace
 
 from .processes import AIOTEL, Outcome, run, start
@@ -68,7 +69,7 @@ def test_what_it_counts_is_what_the_collector_got(shown: Shown) -> None:
 
     assert (0, 0) == (shown.outcome.status, counts.refused)
     assert shown.lines[1].startswith(
-        f"{counts.spans:,} spans in {len(traces):,} traces, {counts.logs} log{'' if counts.logs == 1 else 's'},"
+        f"{counts.spans:,} spans in {len(traces):,} traces, {words.count(counts.logs, 'log')},"
         f" {counts.metrics:,} metric points;"
         f" {requests} requests, "
     )
@@ -155,8 +156,8 @@ def test_without_a_collector_named_it_receives_for_itself() -> None:
     assert re.search(
         r"^from aiotel-demo, by OTLP/HTTP to http://127.0.0.1:\d+$", outcome.stdout, re.MULTILINE
     )
-    progress = ("the shop is open", "never awaited", "a background task fails", "blocks the loop", "deadlock")
-    assert list(progress) == [words for words in progress if words in outcome.stderr]
+    told = ("the shop is open", "never awaited", "a background task fails", "blocks the loop", "deadlock")
+    assert list(told) == [part for part in told if part in outcome.stderr]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
