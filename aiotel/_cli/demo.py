@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     except BrokenPipeError:  # whoever read the report has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 0
     except KeyboardInterrupt:  # while it starts, or while it reports
         return 130
 

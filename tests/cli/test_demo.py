@@ -180,6 +180,17 @@ def test_ended_early_it_reports_what_came_and_leaves_nothing_running(number: sig
         socket.create_connection(("127.0.0.1", int(port[1])))
 
 
+def test_a_reader_who_leaves_before_the_report_is_no_error() -> None:
+    with start(*DEMO, environ=WIDE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        told = process.stderr.read()
+
+    assert 0 == process.returncode
+    assert b"Traceback" not in told
+
+
 def test_where_nothing_comes_it_says_so_and_what_may_be_the_reason() -> None:
     outcome = run(*DEMO, environ={"AIOTEL_DISABLED": "true"})
 
