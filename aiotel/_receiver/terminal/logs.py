@@ -32,7 +32,15 @@ _SEVERITIES = (
     (1, "TRACE", "dim"),
     (0, "LOG", ""),
 )
-_TOLD = {names.EXCEPTION_TYPE, names.EXCEPTION_MESSAGE, names.EXCEPTION_STACKTRACE, CODE_STACKTRACE}
+_CREATED = (names.TASK_CREATED_FUNCTION, names.TASK_CREATED_FILE, names.TASK_CREATED_LINE)
+# Told in words of their own.
+_TOLD = {
+    names.EXCEPTION_TYPE,
+    names.EXCEPTION_MESSAGE,
+    names.EXCEPTION_STACKTRACE,
+    *_CREATED,
+    CODE_STACKTRACE,
+}
 
 
 def lines(log: ReceivedLog, *, glyphs: Glyphs = words.UNICODE) -> Iterator[tuple[int, Text]]:
@@ -42,7 +50,7 @@ def lines(log: ReceivedLog, *, glyphs: Glyphs = words.UNICODE) -> Iterator[tuple
     if error and error != words.value(log.body):
         yield 4, Text(error, "red")
     yield from [*_stack(log, glyphs)][-_STACK_LINES:]
-    for told in (_attributes(log), _where(log)):
+    for told in (_attributes(log), _created(log), _where(log)):
         if told:
             yield 4, Text(told, "dim")
 
@@ -104,6 +112,13 @@ def _attributes(log: ReceivedLog) -> str:
         for key, value in log.attributes.items()
         if key not in _TOLD
     )
+
+
+def _created(log: ReceivedLog) -> str:
+    """Where the task of this record was created."""
+    function, file, line = (words.value(log.attributes.get(name, ""), limit=300) for name in _CREATED)
+    place = f"{short_path(file, here=str(Path.cwd()))}:{line}" if file else ""
+    return f"created in {function}  {place}".rstrip() if function or place else ""
 
 
 def _where(log: ReceivedLog) -> str:

@@ -37,6 +37,9 @@ def failure(stack: str) -> ReceivedLog:
             "exception.message": "card declined",
             "exception.stacktrace": stack,
             "asyncio.exception.source": "task",
+            "asyncio.task.created.function": "Orders.pay",
+            "asyncio.task.created.file": str(Path.cwd() / "shop" / "orders.py"),
+            "asyncio.task.created.line": 68,
         },
     )
 
@@ -51,6 +54,7 @@ def test_a_failure_is_shown_with_the_frames_that_matter(shown: Shown) -> None:
         "      shop/pay.py:42 in charge",
         '        raise NoFunds("card declined")',
         "    asyncio.exception.source=task",
+        "    created in Orders.pay  shop/orders.py:68",
         f"    trace {'a' * 32}  span {'b' * 16}",
         "",
     ] == shown(lambda screen: screen.show_log(record))
