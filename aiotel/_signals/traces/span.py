@@ -43,6 +43,8 @@ class TaskSpan(Told, Span):
     """The attributes that the sampler gave back, where it was asked and changed them."""
     state: TraceState | None = None
     """The trace state that the sampler gave back, where it was asked."""
+    complete = False
+    """The SDK's state has what is known at the end."""
 
     def __new__(cls) -> Self:
         """An empty record, to be filled by `_hooks.tasks`."""
@@ -69,9 +71,8 @@ class TaskSpan(Told, Span):
         if self.source.exact or self.touched:
             self._build()
             with self._lock:
-                self._attributes.update(self.end_attributes())
-                if self._status.status_code is StatusCode.UNSET:
-                    self._status = self.outcome_status()
+                if not self.complete:
+                    self._complete(self)
 
     def frozen(self) -> ReadableSpan:
         """The span as it is kept once it has ended: the SDK's copy where the SDK's state was built."""
@@ -208,9 +209,15 @@ class TaskSpan(Told, Span):
             )
             shell._start_time = self.start_time
             if self.end_ns:
-                shell._attributes.update(self.end_attributes())
-                shell._status = self.outcome_status()
+                self._complete(shell)
             self.__dict__.update(shell.__dict__)
+
+    def _complete(self, state: Any) -> None:
+        """Add what is known at the end. Once: what limits leave out is counted each time."""
+        state.complete = True
+        state._attributes.update(self.end_attributes())
+        if state._status.status_code is StatusCode.UNSET:
+            state._status = self.outcome_status()
 
     def _identity(self, span_id: int, state: TraceState | None = None) -> SpanContext:
         origin = self.origin
