@@ -89,13 +89,16 @@ def run(
     Providers are built from `OTEL_*` where the program has none, unless `config.export` is False.
     What `main` returns is returned, what it raises is raised.
     """
-    config = Config.from_env() if config is None else config
-    session = instrument(config if config.export is not None else replace(config, export=True))
+    try:
+        session = _session_for_run(config)
+    except BaseException:
+        main.close()
+        raise
     try:
         with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
             return runner.run(main)
     finally:
-        session.flush(timeout=config.flush_timeout)
+        session.flush(timeout=session.config.flush_timeout)
 
 
 @contextmanager
@@ -115,6 +118,14 @@ def detached() -> Iterator[None]:
         yield
     finally:
         otel_context.detach(token)
+
+
+def _session_for_run(config: Config | None) -> Session:
+    """The session that is there, or one that exports."""
+    if _session is not None and _session.active:
+        return instrument(config)
+    config = Config.from_env() if config is None else config
+    return instrument(replace(config, export=True) if config.export is None else config)
 
 
 def _is_as(config: Config, active: Config) -> bool:

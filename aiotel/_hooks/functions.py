@@ -55,10 +55,16 @@ def _known(ledger: Ledger, coro: Any, qualname: str, patterns: tuple[str, ...]) 
     module = _module(coro)
     name = f"{module}.{qualname}" if module and qualname != UNNAMED else qualname
     function = Function(name, qualname, code)
-    function.skip = qualname in _INTERNAL and module in _INTERNAL_MODULES
+    function.skip = _is_internal(module, qualname)
     function.detach = any(fnmatchcase(name, pattern) for pattern in patterns)
     function.special = function.skip or function.detach
     return ledger.add_function(function)
+
+
+def _is_internal(module: str, qualname: str) -> bool:
+    """A task that the loop makes for itself: to accept connections, or to close its generators."""
+    private = module.startswith("asyncio.") and qualname.rpartition(".")[2].startswith("_")
+    return private or (qualname in _INTERNAL and module in _INTERNAL_MODULES)
 
 
 def _generator_of(coro: Any) -> tuple[Any, str]:

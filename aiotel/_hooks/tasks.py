@@ -52,7 +52,7 @@ DURATIONS: Final = 65536
 # Modules whose frames lie between the user's line and `loop.create_task`.
 _PLUMBING: Final = frozenset(
     {"asyncio.base_events", "asyncio.runners", "asyncio.taskgroups", "asyncio.tasks", "asyncio.timeouts"}
-    | {"anyio._backends._asyncio", "uvloop"}
+    | {"anyio._backends._asyncio", "aiotel._process", "uvloop"}
 )
 
 # The standard library's own `create_task`; None where somebody has put theirs in its place.

@@ -245,6 +245,34 @@ def test_loops_own_tasks_have_no_span(loops: Loops, telemetry: Telemetry) -> Non
     assert sorted(telemetry.parents().items()) == [("aclose", None), ("main", None)]
 
 
+def test_what_a_server_does_for_itself_has_no_span(loops: Loops, telemetry: Telemetry) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readline())
+        writer.close()
+        await writer.wait_closed()
+
+    async def main() -> None:
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(b"x\n")
+            await reader.read()
+            writer.close()
+            await asyncio.sleep(0.01)
+
+    telemetry.start()
+    loops.run(main())
+
+    assert telemetry.parents() == {"main": None, "handle": None}
+
+
+def test_aiotel_itself_is_not_where_a_task_was_created(telemetry: Telemetry) -> None:
+    telemetry.start()
+    aiotel.run(leaf())
+
+    assert (telemetry.span("leaf").attributes or {})["asyncio.task.created.file"] == __file__
+
+
 def test_the_closing_of_a_generator_is_called_by_its_name(loops: Loops, telemetry: Telemetry) -> None:
     async def numbers() -> Any:
         yield 1
