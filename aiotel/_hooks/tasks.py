@@ -173,12 +173,13 @@ class Tasks:
                     record = _unrecorded(function, origin, flags, now_ns)
                 return create(ledger, record, context, original, loop, coro, kwargs)
             # All that `original` does then; a call less makes up for a part of what we add.
-            if context is not None:
-                task = make(coro, loop=loop, **{**kwargs, "context": context})
-            elif kwargs:
+            if not kwargs:
+                task = make(coro, loop=loop, context=context)
+            elif context is None:
                 task = make(coro, loop=loop, **kwargs)
             else:
-                task = make(coro, loop=loop)
+                kwargs["context"] = context
+                task = make(coro, loop=loop, **kwargs)
             try:
                 if record is None:
                     record = unrecorded(task, ledger.mourn)
