@@ -25,6 +25,8 @@ class OurProcessor(SpanProcessor):
         self._running: Callable[[], tuple[Any, str] | None] | None = running
         self._drain: Callable[[float], bool] | None = drain
         self._carriers = carriers
+        self.adding: Any = None
+        """What stands in front of the provider's way to add processors."""
 
     def release(self) -> None:
         """Let go of the session."""
@@ -66,22 +68,42 @@ def sdk_behind(provider: Any) -> TracerProvider | None:
     return None
 
 
-def add_first(provider: Any, processor: SpanProcessor) -> None:
-    """Add the processor in front of the others, so that it is flushed and shut down before them."""
+def add_first(provider: Any, processor: OurProcessor, *, changed: Callable[[], None]) -> None:
+    """Add the processor in front of the others, so that it is flushed and shut down before them.
+
+    Calls `changed` when more are added: who listens to spans as they start must not miss one.
+    """
     provider.add_span_processor(processor)
     multi = provider._active_span_processor
-    processors = getattr(multi, "_span_processors", None)
-    lock = getattr(multi, "_lock", None)
-    if isinstance(processors, tuple) and lock is not None:
-        with lock:
-            others = tuple(each for each in multi._span_processors if each is not processor)
-            multi._span_processors = (processor, *others)
+    lock = _lock_of(multi)
+    if lock is None:
+        return
+    with lock:
+        multi._span_processors = (processor, *_others(multi, processor))
+    add = multi.add_span_processor
+
+    def add_and_tell(span_processor: SpanProcessor) -> None:
+        add(span_processor)
+        changed()
+
+    multi.add_span_processor = processor.adding = add_and_tell
 
 
-def remove(provider: Any, processor: SpanProcessor) -> None:
+def remove(provider: Any, processor: OurProcessor) -> None:
     """Take the processor out again, where the provider's insides are as we know them."""
     multi: Any = getattr(provider, "_active_span_processor", None)
-    lock = getattr(multi, "_lock", None)
-    if lock is not None and isinstance(getattr(multi, "_span_processors", None), tuple):
+    lock = _lock_of(multi)
+    if lock is not None:
         with lock:
-            multi._span_processors = tuple(each for each in multi._span_processors if each is not processor)
+            multi._span_processors = _others(multi, processor)
+        if vars(multi).get("add_span_processor") is processor.adding:
+            del multi.add_span_processor
+
+
+def _lock_of(multi: Any) -> Any:
+    known = isinstance(getattr(multi, "_span_processors", None), tuple)
+    return getattr(multi, "_lock", None) if known else None
+
+
+def _others(multi: Any, processor: SpanProcessor) -> tuple[SpanProcessor, ...]:
+    return tuple(each for each in multi._span_processors if each is not processor)

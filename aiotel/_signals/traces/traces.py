@@ -16,6 +16,7 @@ from ..._clock import Clock
 from ..._complaints import complaints
 from ..._record import DEFERRED, RECORDED, Record
 from .. import names
+from .arrival import on_arrival
 from .foreign import ForeignSpans
 from .ids import Ids
 from .processor import OurProcessor, add_first, remove, sdk_behind
@@ -47,7 +48,7 @@ class Traces:
         max_tasks: int,
         writes: str,
     ) -> None:
-        self._given = provider
+        self._given = None if isinstance(provider, trace.ProxyTracerProvider) else provider
         self._clock = clock
         self._version = version
         self._running = running
@@ -64,13 +65,14 @@ class Traces:
         self._known: tuple[SpanProcessor, ...] = ()
         self._listeners: tuple[SpanProcessor, ...] = ()
         self.rules = TaskRules(max_age_ns=max_age_ns, max_tasks=max_tasks, writes=writes, look=self.look)
+        self._forget = on_arrival(self.look)
 
     def look(self) -> None:
         """Bind to the provider that is there now; again where that is another one, or has changed."""
         if not self._binding.acquire(blocking=False):
             return
         try:
-            provider = self._given or _global_provider()
+            provider = _global_provider() if self._given is None else self._given
             if provider is not self._provider:
                 self._bind(provider)
             elif self._processors() is not self._known or self._enabled() is not self._wanted:
@@ -105,6 +107,7 @@ class Traces:
 
     def close(self) -> None:
         """Leave the provider as it was found."""
+        self._forget()
         with self._binding:
             self._leave()
             self.rules.unbind()
@@ -115,12 +118,18 @@ class Traces:
         if record.flags & DEFERRED:
             if record.carrier or record.function.name in self.rules.carriers:
                 return
-            self.rules.decide(record)
+            self._decide_late(record)
         if record.flags & RECORDED:
             if isinstance(record, TaskSpan):
                 # What has ended goes to the provider that is there now, in place of the one it began with.
                 record.__class__ = self.rules.span_class
             record.hand_on()
+
+    def _decide_late(self, record: Told) -> None:
+        # Who listens to spans as they start may write to this one, as to any.
+        end_ns, record.end_ns = record.end_ns, 0
+        self.rules.decide(record)
+        record.end_ns = end_ns
 
     def _bind(self, provider: Any) -> None:
         self._leave()
@@ -132,7 +141,7 @@ class Traces:
         self._sdk = sdk_behind(provider)
         if self._sdk is not None:
             self._processor = OurProcessor(self._running, self._drain, self.rules.carriers)
-            add_first(self._sdk, self._processor)
+            add_first(self._sdk, self._processor, changed=self.look)
         self._rebind()
         self._on_bound()
 
