@@ -92,7 +92,7 @@ class Tasks:
         create = self._create
         bury = self._bury
         plain = original is _PLAIN
-        make = asyncio.Task
+        classes = asyncio.tasks
         new = object.__new__
         reference = weakref.ref
         unrecorded: Any = Unrecorded
@@ -174,12 +174,12 @@ class Tasks:
                 return create(ledger, record, context, original, loop, coro, kwargs)
             # All that `original` does then; a call less makes up for a part of what we add.
             if not kwargs:
-                task = make(coro, loop=loop, context=context)
+                task = classes.Task(coro, loop=loop, context=context)
             elif context is None:
-                task = make(coro, loop=loop, **kwargs)
+                task = classes.Task(coro, loop=loop, **kwargs)
             else:
                 kwargs["context"] = context
-                task = make(coro, loop=loop, **kwargs)
+                task = classes.Task(coro, loop=loop, **kwargs)
             try:
                 if record is None:
                     record = unrecorded(task, ledger.mourn)
