@@ -17,9 +17,9 @@ from .samples import Sample
 
 __all__ = ["main", "report"]
 
-ROUNDS: Final = 12
+ROUNDS: Final = 10
 QUICK_ROUNDS: Final = 3
-VISIT_MS: Final = 100
+VISIT_MS: Final = 120
 QUICK_VISIT_MS: Final = 15
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +15,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import NoOpTracerProvider
 
 import aiotel
+from aiotel._faults import faults
 
 from .spans import Spans
 from .workload import FUNCTIONS
@@ -110,16 +111,16 @@ class Aiotel(Instrument):
 
     def faults(self, *, tasks: int, mains: int) -> list[str]:
         """By aiotel's own metrics, and by the spans that arrived."""
-        found = self._meters.read()
-        faults = [
+        found = self._meters.totals()
+        wrong = [
             *_unlike("started tasks", found.get("asyncio.task.started"), tasks + mains),
             *_unlike("durations", found.get("asyncio.task.duration"), tasks + mains),
-            *_unlike("drops", found.get("aiotel.dropped"), 0),
+            *self._meters.drops(),
         ]
         if self._spans is not None:
             users = mains if self._under_user_span else 0
-            faults += _unlike("spans", *self._spans.arrived(tasks + mains + users))
-        return faults
+            wrong += _unlike("spans", *self._spans.arrived(tasks + mains + users))
+        return wrong
 
 
 class Contrib(Instrument):
@@ -158,32 +159,41 @@ class Contrib(Instrument):
 
     def faults(self, *, tasks: int, mains: int) -> list[str]:
         """By its own metrics, and by the spans that arrived; it does not see main tasks."""
-        found = self._meters.read()
-        faults = [
+        found = self._meters.totals()
+        wrong = [
             *_unlike("created tasks", found.get("asyncio.process.created"), tasks),
             *_unlike("durations", found.get("asyncio.process.duration"), tasks),
         ]
         if self._spans is not None:
-            faults += _unlike("spans", *self._spans.arrived(tasks))
-        return faults
+            wrong += _unlike("spans", *self._spans.arrived(tasks))
+        return wrong
 
 
 class _Meters:
-    """A meter provider, and the sum of each metric in it."""
+    """A meter provider, and what its metrics say."""
 
     def __init__(self) -> None:
         self._reader = InMemoryMetricReader()
         self.provider = MeterProvider([self._reader], shutdown_on_exit=False)
 
-    def read(self) -> Mapping[str, int]:
+    def totals(self) -> Mapping[str, int]:
         """Of each metric the sum of its points; of histograms, how many values they hold."""
+        return {name: sum(map(_amount, points)) for name, points in self._points().items()}
+
+    def drops(self) -> list[str]:
+        """What aiotel says that it lost, by kind; that it says nothing is as bad."""
+        points = self._points().get("aiotel.dropped", ())
+        lost = [f"{point.value} {dict(point.attributes)} dropped" for point in points if point.value]
+        return [*lost, *faults.latest] if points else ["nothing said of drops"]
+
+    def _points(self) -> Mapping[str, Sequence[Any]]:
         data = self._reader.get_metrics_data()
-        sums: dict[str, int] = {}
-        for resource in data.resource_metrics if data is not None else ():
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    sums[metric.name] = sum(map(_amount, metric.data.data_points))
-        return sums
+        return {
+            metric.name: metric.data.data_points
+            for resource in (data.resource_metrics if data is not None else ())
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
 
 
 def _amount(point: Any) -> int:

@@ -26,10 +26,10 @@ _COLUMNS: Final = (
 
 _NOTES: Final = f"""\
 A task is `create_task` and await of a coroutine that does nothing, in gathers of {WIDTH}, {GATHERS} of them
-in a main task. Times are CPU time of the loop's thread, in µs; "process" is that of the whole process, with
-aiotel's own thread, batches, encoding and sending. Figures are medians of what each round says. Where spans
-are exported, they go through the SDK's batch processor and OTLP/HTTP exporter to a receiver in another
-process. Every task, duration and span was accounted for before its time was taken.\
+in a main task. Times are CPU time of the loop's thread, in µs, garbage collections included; "process" is
+that of the whole process, with aiotel's own thread, batches, encoding and sending. Figures are medians over
+the rounds. Where spans are exported, they go through the SDK's batch processor and OTLP/HTTP exporter to a
+receiver in another process. Every task, duration and span was accounted for before its time was taken.\
 """
 
 
