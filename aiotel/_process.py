@@ -42,20 +42,23 @@ def instrument(
 
     Spans, metrics and logs go to the providers given, or to OpenTelemetry's global ones, whenever
     those are set; with `Config(export=True)` aiotel builds them from `OTEL_*` where there are none.
-    A second call gives the same session; with another configuration it warns. Raises `ConfigError`
-    for `AIOTEL_*` variables that cannot be used (where no `config` is given) and `UnsupportedError`
-    on an interpreter without the GIL.
+    A second call gives the same session; it warns where that has another configuration, or watches
+    another loop alone. Raises `ConfigError` for `AIOTEL_*` variables that cannot be used (where no
+    `config` is given) and `UnsupportedError` on an interpreter without the GIL, and for a loop that
+    takes no attributes.
     """
     global _session  # noqa: PLW0603  # the one session
     _refuse_unsupported()
     with _lock:
         if _session is not None and _session.active:
+            other = None
             if config is not None and not _is_as(config, _session.config):
-                warnings.warn(
-                    "aiotel is instrumenting already, with another configuration; call uninstrument() first",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                other = "with another configuration"
+            elif not _session.watches(loop):
+                other = "another loop, and that one alone"
+            if other is not None:
+                message = f"aiotel is instrumenting already, {other}; call uninstrument() first"
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
             return _session
         _session = Session(
             Config.from_env() if config is None else config,

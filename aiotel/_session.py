@@ -60,6 +60,8 @@ class Session:
         self._providers: Providers | None = None
         if config.disabled:
             return
+        if loop is not None:
+            loops.require_attributes(loop)
         if config.export and tracer_provider is None and not _disabled_by_environment():
             self._providers = Providers()
             self._providers.install()
@@ -95,6 +97,10 @@ class Session:
         self._detach = self._attach()
         if self._providers is not None:
             self._pump.start()
+
+    def watches(self, loop: AbstractEventLoop | None) -> bool:
+        """Whether this loop is instrumented; for None, whether all are."""
+        return self._only is None or loop is self._only
 
     @property
     def active(self) -> bool:
@@ -155,16 +161,12 @@ class Session:
     # Hooks.
 
     def _attach(self) -> loops.Detach:
-        if self._only is not None:
-            setattr(self._only, loops.LEDGER, None)
-            return loops.attach_to_loop(self._only, self._tasks.in_front_of, self._errors.in_front_of)
-        return loops.attach(
-            {
-                "create_task": self._tasks.in_front_of,
-                "call_exception_handler": self._errors.in_front_of,
-                "close": self._closing_in_front_of,
-            }
-        )
+        methods = {
+            "create_task": self._tasks.in_front_of,
+            "call_exception_handler": self._errors.in_front_of,
+            "close": self._closing_in_front_of,
+        }
+        return loops.attach(methods) if self._only is None else loops.attach_to_loop(self._only, methods)
 
     def _open_ledger(self, loop: Any) -> Ledger | None:
         """The ledger of a loop that is met for the first time; None once the session is closed."""
@@ -172,8 +174,16 @@ class Session:
             return None
         ledger = Ledger(loop)
         ledger.done = self._tasks.callback_for(ledger)
-        setattr(loop, loops.LEDGER, ledger)
+        try:
+            setattr(loop, loops.LEDGER, ledger)
+        except AttributeError as error:  # a compiled loop: its tasks cannot be told
+            faults.add(error)
+            return None
         self._ledgers.append(ledger)
+        if self._closed:  # meanwhile, by another thread, which may not have seen this ledger
+            self._ledgers.remove(ledger)  # type: ignore[unreachable]  # for mypy it cannot have changed
+            _forget_ledger(ledger)
+            return None
         self._pump.start()
         return ledger
 
@@ -320,7 +330,7 @@ def _ledger_of(loop: Any) -> Ledger | None:
 
 def _forget_ledger(ledger: Ledger) -> None:
     loop = ledger.loop()
-    if loop is not None and loops.LEDGER in vars(loop):
+    if loop is not None and vars(loop).get(loops.LEDGER) is ledger:
         delattr(loop, loops.LEDGER)
 
 

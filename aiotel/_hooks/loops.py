@@ -6,12 +6,16 @@ On the class, because there it reaches loops that run already, in any thread, an
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 from asyncio import AbstractEventLoop, BaseEventLoop
 from collections.abc import Callable, Iterator, Mapping
+from types import MethodType
 from typing import Any, Final
 
-__all__ = ["Detach", "attach", "attach_to_loop"]
+from .._faults import faults
+from ..errors import UnsupportedError
+
+__all__ = ["LEDGER", "Detach", "attach", "attach_to_loop", "require_attributes"]
 
 Detach = Callable[[], None]
 Method = Callable[..., Any]
@@ -54,6 +58,8 @@ class _Attachment:
             # uvloop's own class is compiled and cannot be changed; the one below it can.
             target = owner if issubclass(owner, AbstractEventLoop) else cls
             found = vars(target).get(name, _MISSING)
+            if not _is_method(vars(owner)[name]):
+                continue
             ours = in_front_of(getattr(target, name))
             ours.__name__, ours.__qualname__ = name, f"{target.__qualname__}.{name}"
             try:
@@ -74,7 +80,10 @@ class _Attachment:
                 super(AbstractEventLoop, cls).__init_subclass__(**kwargs)  # type: ignore[misc]  # a subclass
             else:
                 bound(cls, **kwargs)
-            cover(cls)
+            try:
+                cover(cls)
+            except Exception as error:  # noqa: BLE001  # ours, not the program's
+                faults.add(error)
 
         self._late = classmethod(__init_subclass__)
         self._found_late = vars(AbstractEventLoop).get("__init_subclass__", _MISSING)
@@ -93,44 +102,52 @@ class _Attachment:
         for cls in {cls for cls, _ in self._replaced} - kept:
             delattr(cls, LEDGER)
         self._replaced.clear()
+        self._methods = {}  # somebody may have wrapped what covers the classes to come
 
 
-def attach_to_loop(loop: Any, in_front_of_factory: InFrontOf, in_front_of_handler: InFrontOf) -> Detach:
-    """Put ours in front of one loop's task factory and exception handler."""
-    factory, handler = loop.get_task_factory(), loop.get_exception_handler()
-    our_factory = in_front_of_factory(_factory_as_method(factory))
-    our_handler = in_front_of_handler(_handler_as_method(handler))
-    loop.set_task_factory(our_factory)
-    loop.set_exception_handler(our_handler)
+def attach_to_loop(loop: Any, methods: Mapping[str, InFrontOf]) -> Detach:
+    """Put ours in front of these methods on one loop; gives back what undoes it.
+
+    As attributes of the loop, which hide the methods of its class. Its task factory and exception handler
+    would do too, but to put ours there shows: in `get_task_factory()`, which anyio looks at, in the names of
+    tasks (3.13.0 calls those of a custom factory 'None'), and once the program sets its own.
+    """
+    replaced: dict[str, tuple[object, Method]] = {}
+    for name, in_front_of in methods.items():
+        found = vars(loop).get(name, _MISSING)
+        original = getattr(type(loop), name) if found is _MISSING else _as_method(found)
+        ours = MethodType(in_front_of(original), loop)
+        replaced[name] = (found, ours)
+        setattr(loop, name, ours)
 
     def detach() -> None:
-        if loop.get_task_factory() is our_factory:
-            loop.set_task_factory(factory)
-        if loop.get_exception_handler() is our_handler:
-            loop.set_exception_handler(handler)
+        kept = False
+        for name, (found, ours) in replaced.items():
+            if vars(loop).get(name) is ours:
+                _put_back(loop, name, found)
+            else:
+                kept = True
+        _put_back(loop, LEDGER, None if kept else _MISSING)
 
     return detach
 
 
-def _factory_as_method(factory: Method | None) -> Method:
-    def create(loop: Any, coro: Any, **kwargs: Any) -> Any:
-        # uvloop hands over `context=None, eager_start=None`, which the chain below may not know.
-        given = {name: value for name, value in kwargs.items() if value is not None}
-        if factory is None:
-            return asyncio.Task(coro, loop=loop, **given)
-        return factory(loop, coro, **given)
+def require_attributes(loop: Any) -> None:
+    """Raise `UnsupportedError` where a loop takes no attributes: it could not be told from others."""
+    try:
+        setattr(loop, LEDGER, None)
+    except AttributeError:
+        raise UnsupportedError(
+            f"{type(loop).__qualname__} takes no attributes, so its loops cannot be instrumented one by one; "
+            "instrument() without loop= may reach them by their class"
+        ) from None
 
-    return create
 
+def _as_method(bound: Any) -> Method:
+    def method(_: Any, *args: Any, **kwargs: Any) -> Any:
+        return bound(*args, **kwargs)
 
-def _handler_as_method(handler: Method | None) -> Method:
-    def handle(loop: Any, context: dict[str, Any]) -> None:
-        if handler is None:
-            loop.default_exception_handler(context)
-        else:
-            handler(loop, context)
-
-    return handle
+    return method
 
 
 def _subclasses(cls: type) -> Iterator[type]:
@@ -140,8 +157,13 @@ def _subclasses(cls: type) -> Iterator[type]:
         yield from _subclasses(subclass)
 
 
-def _put_back(cls: type, name: str, found: object) -> None:
+def _is_method(found: object) -> bool:
+    """Whether this, on a class, gets the loop as its first argument. A mock, a property, a partial do not."""
+    return inspect.isroutine(found) and not isinstance(found, staticmethod | classmethod)
+
+
+def _put_back(owner: Any, name: str, found: object) -> None:
     if found is _MISSING:
-        delattr(cls, name)
+        delattr(owner, name)
     else:
-        setattr(cls, name, found)
+        setattr(owner, name, found)
