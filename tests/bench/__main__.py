@@ -17,9 +17,9 @@ from .samples import Sample
 
 __all__ = ["main", "report"]
 
-ROUNDS: Final = 10
+ROUNDS: Final = 9
 QUICK_ROUNDS: Final = 3
-VISIT_MS: Final = 120
+VISIT_MS: Final = 200
 QUICK_VISIT_MS: Final = 15
 
 

@@ -40,6 +40,8 @@ class Row:
     """Half the distance between the quartiles of that."""
     units: float | None = None
     """How many times what the empty factory is over plain asyncio."""
+    full_us: float | None = None
+    """Full garbage collections on the loop's thread besides, the mean of all rounds: few rounds have many."""
     process_us: float | None = None
     """The whole process: aiotel's pump, the batch processor, encoding and sending, where they run."""
     process_over_us: float | None = None
@@ -150,6 +152,7 @@ def _row(measured: _Measured, candidate: Candidate) -> Row:
     row = replace(
         row,
         thread_us=measured.median("task", name, "thread_us"),
+        full_us=_mean(measured.values("task", name, "full_us").values()),
         process_us=measured.median("task", name, "process_us"),
         tasks=measured.tasks(name),
     )
@@ -189,6 +192,11 @@ def _verdict(value: float | None, budget: float | None) -> Verdict:
 def _median(values: Iterable[float]) -> float | None:
     values = list(values)
     return statistics.median(values) if values else None
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    values = list(values)
+    return statistics.fmean(values) if values else None
 
 
 def _spread(values: Sequence[float]) -> float | None:

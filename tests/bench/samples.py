@@ -15,8 +15,9 @@ Measure = Literal["task", "step", "live"]
 class Sample:
     """One candidate in one round; where something was lost or wrong, `faults` says so and there is no figure.
 
-    Of a task and a step, `thread_us` is CPU time of the loop's thread and `process_us` of the whole process,
-    each for one of them; of live tasks, `bytes` is what one takes.
+    Of a task and a step, `thread_us` is CPU time of the loop's thread without full garbage collections, those
+    are `full_us`, and `process_us` is all of the whole process, each for one of them; of live tasks, `bytes`
+    is what one takes.
     """
 
     measure: Measure
@@ -24,6 +25,7 @@ class Sample:
     round: int
     candidate: str
     thread_us: float | None = None
+    full_us: float | None = None
     process_us: float | None = None
     bytes: float | None = None
     tasks: int = 0

@@ -20,16 +20,19 @@ _COLUMNS: Final = (
     "± quartiles",
     "by the factory's",
     "budget",
+    "full collections",
     "process over plain",
     "bytes a live task",
 )
 
 _NOTES: Final = f"""\
 A task is `create_task` and await of a coroutine that does nothing, in gathers of {WIDTH}, {GATHERS} of them
-in a main task. Times are CPU time of the loop's thread, in µs, garbage collections included; "process" is
-that of the whole process, with aiotel's own thread, batches, encoding and sending. Figures are medians over
-the rounds. Where spans are exported, they go through the SDK's batch processor and OTLP/HTTP exporter to a
-receiver in another process. Every task, duration and span was accounted for before its time was taken.\
+in a main task. Times are CPU time of the loop's thread, in µs; medians over the rounds. Full garbage
+collections, which take as long as a program's heap is large, are kept apart (here the heap is that of
+OpenTelemetry's SDK). "Process" is CPU time of the whole process, those included, and aiotel's own thread,
+batches, encoding and sending. Where spans are exported, they go through the SDK's batch processor and
+OTLP/HTTP exporter to a receiver in another process. Every task, duration and span was accounted for before
+its time was taken.\
 """
 
 
@@ -90,6 +93,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         _number(row.spread_us),
         _number(row.units, digits=1),
         f"{row.budget:g}: {row.verdict}" if row.budget is not None else "",
+        _number(row.full_us),
         _number(row.process_over_us),
         _number(row.live_bytes, digits=0),
     )

@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from tests.bench import workload
+from tests.bench.clocks import Clock
 from tests.bench.instruments import Aiotel, Contrib, Factory, Instrument
 from tests.bench.sink import Sink
 from tests.bench.spans import Counted, Exported, Spans, Unsampled
@@ -20,7 +21,7 @@ def run(instrument: Instrument) -> list[str]:
     with instrument:
         with asyncio.Runner() as runner:
             instrument.prepare(runner.get_loop())
-            runner.run(workload.tasks(instrument.around))
+            runner.run(workload.tasks(Clock(), instrument.around))
         instrument.flush()
         return instrument.faults(tasks=workload.TASKS, mains=1)
 
@@ -98,7 +99,7 @@ def test_what_aiotel_drops_is_a_fault() -> None:
 def test_fewer_tasks_than_there_were_are_a_fault() -> None:
     with Aiotel(Counted) as instrument:
         with asyncio.Runner() as runner:
-            runner.run(workload.tasks())
+            runner.run(workload.tasks(Clock()))
         instrument.flush()
 
         assert [

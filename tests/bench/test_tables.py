@@ -26,6 +26,7 @@ METRICS = Row(
     over_us=2.0,
     spread_us=0.1,
     units=1.9,
+    full_us=0.25,
     process_us=7.5,
     process_over_us=2.5,
     live_bytes=313.2,
@@ -51,7 +52,7 @@ def test_the_header_says_where_and_when() -> None:
 def test_a_row_has_its_figures_and_its_verdict() -> None:
     line = next(line for line in as_text(MACHINE, [figures(METRICS)]).splitlines() if "metrics" in line)
 
-    assert ["6.00", "2.00", "0.10", "1.9", "2.5:", "met", "2.50", "313"] == line.split()[3:]
+    assert ["6.00", "2.00", "0.10", "1.9", "2.5:", "met", "0.25", "2.50", "313"] == line.split()[3:]
 
 
 def test_a_candidate_that_failed_has_no_time_and_its_reason_is_said() -> None:
@@ -66,7 +67,7 @@ def test_the_table_of_the_readme_is_a_table_of_markdown() -> None:
     table = [line for line in lines if line.startswith("|")]
 
     assert table[0].startswith("| asyncio | µs a task | over plain |")
-    assert table[3] == "| aiotel, metrics only | 6.00 | 2.00 | 0.10 | 1.9 | 2.5: met | 2.50 | 313 |"
+    assert table[3] == "| aiotel, metrics only | 6.00 | 2.00 | 0.10 | 1.9 | 2.5: met | 0.25 | 2.50 | 313 |"
     assert {table[0].count("|")} == {line.count("|") for line in table}
 
 

@@ -7,18 +7,19 @@ import gc
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
 from . import workload
 from .candidates import Candidate
+from .clocks import Clock, Lap
 from .samples import Sample
 from .sink import Sink
 
 __all__ = ["LoopFactory", "visit_live", "visit_steps", "visit_tasks"]
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
-Main = Callable[[], Coroutine[Any, Any, float]]
 
 WARM_UP: Final = 2
 """How many main tasks run before the clock does: code specialises, tables fill, threads start."""
@@ -39,29 +40,27 @@ def visit_tasks(
 ) -> Sample:
     """What a task costs."""
     with candidate.make(sink) as instrument:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
+        with asyncio.Runner(loop_factory=loop_factory) as runner, Clock() as clock:
             instrument.prepare(runner.get_loop())
 
-            def main() -> float:
-                us = runner.run(workload.tasks(instrument.around))
+            def main() -> Lap:
+                lap = runner.run(workload.tasks(clock, instrument.around))
                 if candidate.exports:  # each time, or the batch processor's queue overflows
                     instrument.flush()
-                return us
+                return lap
 
-            mains, thread_us, process_us = _timed(main, instrument.flush, visit_ms)
-        tasks = mains * workload.TASKS
-        faults = instrument.faults(tasks=tasks, mains=mains)
-    timed = (mains - WARM_UP) * workload.TASKS
-    return Sample(
+            laps, process_us = _laps(main, instrument.flush, visit_ms)
+        mains = WARM_UP + len(laps)
+        faults = instrument.faults(tasks=mains * workload.TASKS, mains=mains)
+    sample = Sample(
         measure="task",
         loop=loop,
         round=number,
         candidate=candidate.name,
-        thread_us=None if faults else thread_us,
-        process_us=None if faults else process_us / workload.TASKS,
-        tasks=timed,
+        tasks=len(laps) * workload.TASKS,
         faults=tuple(faults),
     )
+    return sample if faults else _with_times(sample, laps, process_us / workload.TASKS)
 
 
 def visit_steps(
@@ -75,20 +74,20 @@ def visit_steps(
 ) -> Sample:
     """What a step of a task costs."""
     with candidate.make(sink) as instrument:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
+        with asyncio.Runner(loop_factory=loop_factory) as runner, Clock() as clock:
             instrument.prepare(runner.get_loop())
-            mains, thread_us, _ = _timed(lambda: runner.run(workload.steps()), instrument.flush, visit_ms)
-        tasks = mains * workload.STEPPERS
-        faults = instrument.faults(tasks=tasks, mains=mains)
-    return Sample(
+            laps, _ = _laps(lambda: runner.run(workload.steps(clock)), instrument.flush, visit_ms)
+        mains = WARM_UP + len(laps)
+        faults = instrument.faults(tasks=mains * workload.STEPPERS, mains=mains)
+    sample = Sample(
         measure="step",
         loop=loop,
         round=number,
         candidate=candidate.name,
-        thread_us=None if faults else thread_us,
-        tasks=tasks,
+        tasks=len(laps) * workload.STEPPERS,
         faults=tuple(faults),
     )
+    return sample if faults else _with_times(sample, laps)
 
 
 def visit_live(
@@ -126,23 +125,28 @@ def visit_live(
     )
 
 
-def _timed(main: Callable[[], float], flush: Callable[[], None], visit_ms: int) -> tuple[int, float, float]:
-    """How many main tasks ran, the mean of what they said, and the process's CPU time for one, in µs.
-
-    The mean: a full garbage collection falls on one of them, and is a part of what all of them cost.
-    """
+def _laps(main: Callable[[], Lap], flush: Callable[[], None], visit_ms: int) -> tuple[list[Lap], float]:
+    """What each main task said, and the process's CPU time for one of them, in µs."""
     for _ in range(WARM_UP):
         main()
     flush()
     gc.collect()
-    laps_us: list[float] = []
+    laps: list[Lap] = []
     begin_ns = time.process_time_ns()
     until_ns = time.thread_time_ns() + visit_ms * 1_000_000
-    while len(laps_us) < LEAST or time.thread_time_ns() < until_ns:
-        laps_us.append(main())
+    while len(laps) < LEAST or time.thread_time_ns() < until_ns:
+        laps.append(main())
     flush()
-    process_us = (time.process_time_ns() - begin_ns) / len(laps_us) / 1000
-    return WARM_UP + len(laps_us), statistics.fmean(laps_us), process_us
+    return laps, (time.process_time_ns() - begin_ns) / len(laps) / 1000
+
+
+def _with_times(sample: Sample, laps: list[Lap], process_us: float | None = None) -> Sample:
+    return replace(
+        sample,
+        thread_us=statistics.fmean(lap.us for lap in laps),
+        full_us=statistics.fmean(lap.full_us for lap in laps),
+        process_us=process_us,
+    )
 
 
 async def _cancel(alive: list[asyncio.Task[None]], around: workload.Around) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+
+from .clocks import Clock, Lap
 
 __all__ = [
     "FUNCTIONS",
@@ -37,25 +38,25 @@ async def nothing() -> None:
     """The cheapest coroutine there is."""
 
 
-async def tasks(around: Around = contextlib.nullcontext) -> float:
-    """Create and await tasks; gives the CPU time of this thread that each took, in µs."""
+async def tasks(clock: Clock, around: Around = contextlib.nullcontext) -> Lap:
+    """Create and await tasks; gives what each took."""
     with around():
-        begin_ns = time.thread_time_ns()
+        since_ns = clock.read_ns()
         for _ in range(GATHERS):
             # By its name in the module, at each call: that is where contrib puts its own.
             await asyncio.gather(*[asyncio.create_task(nothing()) for _ in range(WIDTH)])
-        return (time.thread_time_ns() - begin_ns) / TASKS / 1000
+        return clock.lap(since_ns, TASKS)
 
 
-async def steps() -> float:
-    """Let tasks step; gives the CPU time of this thread that each step took, in µs."""
+async def steps(clock: Clock) -> Lap:
+    """Let tasks step; gives what each step took."""
     go = asyncio.Event()
     steppers = [asyncio.create_task(stepper(go)) for _ in range(STEPPERS)]
     await asyncio.sleep(0)
-    begin_ns = time.thread_time_ns()
+    since_ns = clock.read_ns()
     go.set()
     await asyncio.gather(*steppers)
-    return (time.thread_time_ns() - begin_ns) / (STEPPERS * STEPS) / 1000
+    return clock.lap(since_ns, STEPPERS * STEPS)
 
 
 async def wait_in(alive: list[asyncio.Task[None]], around: Around = contextlib.nullcontext) -> None:
