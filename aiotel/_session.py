@@ -30,6 +30,7 @@ from ._pump import Pump
 from ._record import DEFERRED, UNBOUND, AnyRecord, Function, Record
 from ._reports.failures import Failures
 from ._signals import names
+from ._signals.instruments import instruments_of
 from ._signals.logs import Logs
 from ._signals.metrics import BOUNDS, Counts, Metrics, description_of
 from ._signals.traces.traces import Traces
@@ -57,6 +58,7 @@ class Session:
         self._pid = os.getpid()
         self._ledgers: list[Ledger] = []
         self._dropped = 0
+        self._faults = faults.count
         self._providers: Providers | None = None
         if config.disabled:
             return
@@ -239,10 +241,13 @@ class Session:
             sources=get_args(Source),
         )
         self._meter_provider = provider
-        self._meter = metrics.get_meter(
-            names.SCOPE, version, meter_provider=provider, schema_url=names.SCHEMA_URL
+        self._instruments = instruments_of(
+            provider,
+            lambda: metrics.get_meter(
+                names.SCOPE, version, meter_provider=provider, schema_url=names.SCHEMA_URL
+            ),
         )
-        self._metrics.create(self._meter)
+        self._instruments.show(self._metrics.observed)
         scope = (names.SCOPE, version, names.SCHEMA_URL)
         self._readers = Readers(self._metrics.collect, BOUNDS, description_of, scope=scope)
 
@@ -264,7 +269,7 @@ class Session:
             + sum(ledger.dropped for ledger in self._ledgers)
             + self._records.dropped,
             "failures": self._failures.dropped,
-            "faults": faults.count,
+            "faults": faults.count - self._faults,
         }
 
     # On the pump's thread.
@@ -278,7 +283,7 @@ class Session:
 
     def _join_readers(self) -> None:
         provider = self._meter_provider or metrics.get_meter_provider()
-        self._metrics.record_through(self._readers.join(provider, self._meter))
+        self._metrics.record_through(self._readers.join(provider, self._instruments.meter))
 
     def _absorb_ended(self) -> None:
         self._metrics.absorb(self._functions())
@@ -295,6 +300,7 @@ class Session:
         """The last thing that is done, on the pump's thread."""
         if self._providers is not None:
             self._providers.shutdown()
+        self._instruments.hide(self._metrics.observed)
         self._readers.leave()
         self._traces.close()
 
@@ -318,6 +324,10 @@ class Session:
         for ledger in self._ledgers:
             _forget_ledger(ledger)
         self._ledgers.clear()
+        self._dropped, self._faults = 0, faults.count
+        self._metrics.forget()
+        self._instruments.forget()
+        self._readers.forget()
         self._pump.forget()
         if self._providers is not None:
             self._providers.after_fork()

@@ -67,7 +67,16 @@ class Providers:
         ):
             if getattr(module, name, None) is provider:
                 setattr(module, name, None)
+        self._let_proxies_go()
         unquieten()
+
+    def _let_proxies_go(self) -> None:
+        """Have meters made before there was a provider wait for the next one, not report to this dead one."""
+        proxy: Any = getattr(_metrics_internal, "_PROXY_METER_PROVIDER", None)
+        if getattr(proxy, "_real_meter_provider", None) is self.meter_provider:
+            proxy._real_meter_provider = None
+            for meter in proxy._meters:
+                meter._real_meter = None
 
     def after_fork(self) -> None:
         """In a child process: say that it is another one."""

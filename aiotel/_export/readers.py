@@ -59,6 +59,7 @@ class Readers:
         self._scope = InstrumentationScope(*scope)
         self._start_ns = time.time_ns()
         self._joined: list[tuple[Any, Any]] = []
+        self._seen: list[_Seen] = []
 
     def join(self, provider: Any, meter: Meter) -> dict[str, Instrument]:
         """Join all readers that are not joined yet; gives the histograms that must go by `record` instead."""
@@ -81,6 +82,12 @@ class Readers:
                 del reader._receive_metrics
         self._joined.clear()
 
+    def forget(self) -> None:
+        """In a child process: what was counted, and what readers have had of it, is the parent's."""
+        self._start_ns = time.time_ns()
+        for seen in self._seen:
+            seen.clear()
+
     def _instrument(self, meter: Meter, name: str) -> Instrument:
         return meter.create_histogram(
             name, "s", self._describe(name), explicit_bucket_boundaries_advisory=self._bounds[name]
@@ -90,6 +97,7 @@ class Readers:
         receive = reader._receive_metrics
         temporality = _temporality_of(reader)
         seen = _Seen(id(reader)) if temporality is AggregationTemporality.DELTA else None
+        self._seen += [] if seen is None else [seen]
 
         def receive_metrics(metrics_data: MetricsData, *args: Any, **kwargs: Any) -> None:
             receive(self._with_ours(metrics_data, seen), *args, **kwargs)
@@ -156,6 +164,10 @@ class _Seen:
     def __init__(self, reader: int) -> None:
         self._reader = reader
         self._points: dict[tuple[str, ...], HistogramDataPoint] = {}
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._points.clear()
 
     def since(self, point: HistogramDataPoint, series: SeriesLike) -> HistogramDataPoint:
         """The point less what the reader has had."""

@@ -1,4 +1,4 @@
-"""Count tasks and failures in plain integers, and show them to OpenTelemetry when it reads.
+"""Count tasks and failures in plain integers, and have them ready when OpenTelemetry reads.
 
 To record one value with the SDK costs more than a whole task may; so counters are observed, and
 histograms are kept here as bucket arrays (joined to what a reader collects in `_export.readers`).
@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from opentelemetry import metrics
-from opentelemetry.metrics import CallbackOptions, Histogram, Observation
+from opentelemetry.metrics import Histogram, Observation
 
 from .._record import CANCELLED, PENDING, RAISED, RETURNED, Function, take
 from . import names
+from .instruments import Observe
 
 __all__ = ["BOUNDS", "Counts", "Metrics", "Series"]
 
@@ -92,7 +92,7 @@ class Series:
 
 
 class Metrics:
-    """The instruments, and the histograms behind those that the SDK has not."""
+    """What the instruments show, and histograms as the SDK has none."""
 
     def __init__(self, counts: Counts, *, function_limit: int, sources: Iterable[str]) -> None:
         self._counts = counts
@@ -104,20 +104,24 @@ class Metrics:
         self._finished = 0
         self._started = 0
         self._recorders: dict[str, Histogram] = {}
+        self.observed: Final[Mapping[str, Observe]] = {
+            names.EVENTLOOP_COUNT: self._loops,
+            names.TASK_COUNT: self._alive,
+            names.TASK_STARTED: self._started_tasks,
+            names.EXCEPTIONS: self._unhandled,
+            names.DROPPED: self._dropped,
+            names.OVERHEAD_TIME: self._overhead,
+        }
+        """What each instrument shows."""
         # Guards the series: the pump and the readers' threads absorb. Never taken on a loop's thread.
         self._lock = threading.Lock()
 
-    def create(self, meter: metrics.Meter) -> None:
-        """Create the instruments; their callbacks do the rest."""
-        up_down, counter = meter.create_observable_up_down_counter, meter.create_observable_counter
-        up_down(
-            names.EVENTLOOP_COUNT, [self._loops], "{loop}", "Event loops that have run tasks and are open."
-        )
-        up_down(names.TASK_COUNT, [self._alive], "{task}", "Tasks that have not ended.")
-        counter(names.TASK_STARTED, [self._started_tasks], "{task}", "Tasks that were created.")
-        counter(names.EXCEPTIONS, [self._unhandled], "{exception}", "Exceptions that nobody handled.")
-        counter(names.DROPPED, [self._dropped], "{item}", "What aiotel itself lost.")
-        counter(names.OVERHEAD_TIME, [self._overhead], "s", "CPU time of aiotel's own thread.")
+    def forget(self) -> None:
+        """In a child process: what was counted is the parent's."""
+        self._lock = threading.Lock()
+        self._exceptions = {key: 0 for key in self._exceptions if key[1] is None}
+        self._series = {}
+        self._finished = self._started = 0
 
     def record_through(self, histograms: Mapping[str, Histogram]) -> None:
         """Have the SDK record these histograms, value by value: somebody's view is about them."""
@@ -164,30 +168,30 @@ class Metrics:
 
     # What the SDK asks for.
 
-    def _loops(self, options: CallbackOptions) -> Iterable[Observation]:
+    def _loops(self) -> Iterable[Observation]:
         yield Observation(self._counts.loops())
 
-    def _alive(self, options: CallbackOptions) -> Iterable[Observation]:
+    def _alive(self) -> Iterable[Observation]:
         yield Observation(self._counts.alive())
 
-    def _started_tasks(self, options: CallbackOptions) -> Iterable[Observation]:
+    def _started_tasks(self) -> Iterable[Observation]:
         self.absorb(self._counts.functions())
         # The two are read one after the other, so their sum may waver; a counter never goes down.
         self._started = max(self._started, self._finished + self._counts.alive())
         yield Observation(self._started)
 
-    def _unhandled(self, options: CallbackOptions) -> Iterable[Observation]:
+    def _unhandled(self) -> Iterable[Observation]:
         for (source, error_type), count in list(self._exceptions.items()):
             attributes = {names.EXCEPTION_SOURCE: source}
             if error_type is not None:
                 attributes[names.ERROR_TYPE] = error_type
             yield Observation(count, attributes)
 
-    def _dropped(self, options: CallbackOptions) -> Iterable[Observation]:
+    def _dropped(self) -> Iterable[Observation]:
         for kind, count in self._counts.dropped().items():
             yield Observation(count, {names.DROPPED_KIND: kind})
 
-    def _overhead(self, options: CallbackOptions) -> Iterable[Observation]:
+    def _overhead(self) -> Iterable[Observation]:
         yield Observation(self._counts.overhead_ns() / 1e9)
 
 

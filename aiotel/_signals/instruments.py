@@ -1,0 +1,96 @@
+"""The instruments of a MeterProvider, which last as long as it does, for one session after another.
+
+The SDK gives an instrument once for each name: a second session that created its own would get those
+of the first, with the callbacks of the first. So the callbacks are here, and ask whoever is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, Observation
+
+from . import names
+
+__all__ = ["Instruments", "Observe", "instruments_of"]
+
+_PROXY: Final = getattr(metrics._internal, "_PROXY_METER_PROVIDER", None)
+"""Stands for the global provider until there is one."""
+
+Observe = Callable[[], Iterable[Observation]]
+
+_LEVELS: Final = {
+    names.EVENTLOOP_COUNT: ("{loop}", "Event loops that have run tasks and are open."),
+    names.TASK_COUNT: ("{task}", "Tasks that have not ended."),
+}
+_COUNTERS: Final = {
+    names.TASK_STARTED: ("{task}", "Tasks that were created."),
+    names.EXCEPTIONS: ("{exception}", "Exceptions that nobody handled."),
+    names.DROPPED: ("{item}", "What aiotel itself lost."),
+    names.OVERHEAD_TIME: ("s", "CPU time of aiotel's own thread."),
+}
+
+
+class Instruments:
+    """Shows what a session observes; between sessions nothing is alive, and counters stay where they are."""
+
+    def __init__(self, meter: metrics.Meter) -> None:
+        self.meter = meter
+        self._observed: Mapping[str, Observe] = {}
+        self._carried: dict[str, dict[frozenset[tuple[str, Any]], int | float]] = {}
+        for name, words in _LEVELS.items():
+            meter.create_observable_up_down_counter(name, [partial(self._level, name)], *words)
+        for name, words in _COUNTERS.items():
+            meter.create_observable_counter(name, [partial(self._count, name)], *words)
+
+    def show(self, observed: Mapping[str, Observe]) -> None:
+        """Ask these from now on, by the name of the instrument."""
+        self._observed = observed
+
+    def hide(self, observed: Mapping[str, Observe]) -> None:
+        """Ask these no more, unless others are asked already."""
+        if self._observed is observed:
+            self._carried = {name: self._totals(name) for name in _COUNTERS}
+            self._observed = {}
+
+    def forget(self) -> None:
+        """In a child process: what was counted before is the parent's."""
+        self._carried = {}
+
+    def _level(self, name: str, options: CallbackOptions) -> Iterable[Observation]:
+        observe = self._observed.get(name)
+        return [Observation(0)] if observe is None else observe()
+
+    def _count(self, name: str, options: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(value, dict(key)) for key, value in self._totals(name).items()]
+
+    def _totals(self, name: str) -> dict[frozenset[tuple[str, Any]], int | float]:
+        totals = dict(self._carried.get(name, ()))
+        observe = self._observed.get(name)
+        for observation in () if observe is None else observe():
+            key = frozenset((observation.attributes or {}).items())
+            totals[key] = totals.get(key, 0) + observation.value
+        return totals
+
+
+# A provider outlives the session, and has no place where these could be kept.
+_known: WeakKeyDictionary[Any, Instruments] = WeakKeyDictionary()
+
+
+def instruments_of(provider: Any, get_meter: Callable[[], metrics.Meter]) -> Instruments:
+    """The instruments of this provider, of the global one if None; made with `get_meter` the first time."""
+    current = metrics.get_meter_provider()
+    actual = current if provider is None else provider
+    try:
+        found = _known.get(actual)
+        if found is None and actual is current:
+            found = _known.get(_PROXY)  # what was made before there was a provider was handed on to it
+        if found is None:
+            found = _known[actual] = Instruments(get_meter())
+    except TypeError:  # a provider that cannot be a key
+        return Instruments(get_meter())
+    return found
