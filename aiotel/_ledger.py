@@ -16,10 +16,12 @@ from typing import Any, Final
 
 from ._record import AnyRecord, Function, Record
 
-__all__ = ["Ledger"]
+__all__ = ["DURATIONS", "Ledger"]
 
 FUNCTIONS: Final = 4096
 """How many functions a ledger tells apart; programs that make functions without end share the last."""
+DURATIONS: Final = 65536
+"""How many durations of one function may wait to be counted."""
 
 
 class Ledger:

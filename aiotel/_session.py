@@ -22,8 +22,9 @@ from ._export.providers import Providers
 from ._export.readers import Readers
 from ._faults import faults
 from ._hooks import loops
+from ._hooks.ends import done_callback, settle_all
 from ._hooks.errors import Errors
-from ._hooks.tasks import Tasks, eager_record, settle_all
+from ._hooks.tasks import Tasks, eager_record
 from ._ledger import Ledger
 from ._mailbox import Mailbox
 from ._pump import Pump
@@ -175,7 +176,7 @@ class Session:
         if self._closed or (self._only is not None and loop is not self._only):
             return None
         ledger = Ledger(loop)
-        ledger.done = self._tasks.callback_for(ledger)
+        ledger.done = done_callback(ledger, self._records, self._traces.rules)
         try:
             setattr(loop, loops.LEDGER, ledger)
         except AttributeError as error:  # a compiled loop: its tasks cannot be told

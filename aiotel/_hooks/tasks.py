@@ -13,20 +13,16 @@ import weakref
 from collections.abc import Callable
 from contextvars import Context
 from functools import partial
-from types import CodeType
 from typing import Any, Final
 
 from .._faults import faults
-from .._ledger import Ledger
+from .._ledger import DURATIONS, Ledger
 from .._mailbox import Mailbox
 from .._record import (
-    CANCELLED,
     DEFERRED,
     FOREIGN,
-    PENDING,
     RAISED,
     RECORDED,
-    RETURNED,
     SAMPLED,
     UNBOUND,
     AnyRecord,
@@ -36,8 +32,9 @@ from .._record import (
     Rules,
     Unrecorded,
 )
-from .exceptions import summary_of
+from .ends import end_at_once, register, settle_gone
 from .functions import function_of
+from .sites import site
 
 __all__ = ["CreateTask", "Tasks", "eager_record"]
 
@@ -46,14 +43,6 @@ CreateTask = Callable[..., Any]
 
 EVERY: Final = 16
 """One task in so many is timed from its creation to its first step."""
-DURATIONS: Final = 65536
-"""How many durations of one function may wait to be counted."""
-
-# Modules whose frames lie between the user's line and `loop.create_task`.
-_PLUMBING: Final = frozenset(
-    {"asyncio.base_events", "asyncio.runners", "asyncio.taskgroups", "asyncio.tasks", "asyncio.timeouts"}
-    | {"anyio._backends._asyncio", "aiotel._process", "uvloop"}
-)
 
 # The standard library's own `create_task`; None where somebody has put theirs in its place.
 _found = asyncio.BaseEventLoop.create_task
@@ -130,7 +119,7 @@ class Tasks:
                 if begun is not None:
                     record, context = begun
                     if context is not None:
-                        record.site_code, record.site_instruction = _site(2)
+                        record.site_code, record.site_instruction = site(2)
                 elif not flags or (flags & UNBOUND and not rules.bound):
                     record = None
                     origin = parent.origin
@@ -150,7 +139,7 @@ class Tasks:
                     record.span_id = rules.span_id()
                     record.start_ns = now_ns
                     record.end_ns = 0
-                    record.site_code, record.site_instruction = _site(2)
+                    record.site_code, record.site_instruction = site(2)
                 else:
                     begun = begin(ledger, loop, function, parent, task, now_ns, kwargs)
                     if begun is None:
@@ -219,63 +208,12 @@ class Tasks:
         try:
             _hide_our_frames(task)
             if task.done():
-                _end_at_once(ledger, record, task)
+                end_at_once(ledger, record, task)
             elif ledger.live.get(id(task)) is not record:
-                _register(ledger, record, task)
+                register(ledger, record, task)
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)
         return task
-
-    def callback_for(self, ledger: Ledger) -> Callable[[Any], None]:  # noqa: C901  # the hot path
-        """The done callback of every task of one loop."""
-        live = ledger.live
-        failed = ledger.failed
-        letters = self._mailbox.queue
-        limit = self._mailbox.limit
-        rules = self._rules
-        clock = _clock
-
-        def done(task: Any) -> None:
-            try:
-                record: Any = live.pop(id(task), None)
-                if record is None:
-                    return
-                now_ns = clock()
-                function = record.function
-                error = None
-                # `exception()` would mark the failure as seen, and asyncio would never tell of it.
-                exception = task._exception
-                if exception is None:
-                    if task.cancelled():
-                        outcome = CANCELLED
-                        durations = function.cancelled
-                    else:
-                        outcome = RETURNED
-                        durations = function.returned
-                else:
-                    outcome = RAISED
-                    durations = function.raised
-                    error = summary_of(exception)
-                    failed[id(task)] = record
-                if len(durations) < DURATIONS:
-                    durations.append(now_ns - record.start_ns)
-                else:
-                    ledger.dropped += 1
-                if record.flags & (RECORDED | DEFERRED):
-                    record.end_ns = now_ns
-                    record.outcome = outcome
-                    record.task_name = task.get_name()
-                    record.error = error
-                    if exception is None:
-                        record.task = None
-                    if len(letters) < limit:
-                        letters.append(record)
-                    elif rules.bound:
-                        ledger.dropped += 1
-            except Exception as fault:  # noqa: BLE001  # ours, not the program's
-                faults.add(fault)
-
-        return done
 
     def _begin(  # noqa: PLR0917  # the hot path's variables
         self,
@@ -297,7 +235,7 @@ class Tasks:
             context=kwargs.get("context"),
             in_callback=task is None and _running_loop() is loop,
             adopt=None if task is None else partial(self._adopt, ledger, task),
-            site=_site(3),
+            site=site(3),
         )
         return self._rules.begin(birth)
 
@@ -316,35 +254,8 @@ class Tasks:
         begun = None if function.skip else self._rules.begin(Birth(function, _clock()))
         if begun is None:
             return None
-        _register(ledger, begun[0], task)
+        register(ledger, begun[0], task)
         return begun[0]
-
-
-def settle_gone(ledger: Ledger, mailbox: Mailbox[Record]) -> None:
-    """End the records of tasks that were collected before they had ended."""
-    for record in ledger.bury():
-        _settle(ledger, record, None, mailbox)
-
-
-def settle_all(ledger: Ledger, mailbox: Mailbox[Record]) -> None:
-    """End every record: its loop is closed, or we are; callbacks that did not run will not."""
-    settle_gone(ledger, mailbox)
-    for key, record in list(ledger.live.items()):
-        ledger.live.pop(key, None)
-        _settle(ledger, record, record.alive(), mailbox)
-
-
-def _settle(ledger: Ledger, record: AnyRecord, task: Any, mailbox: Mailbox[Record]) -> None:
-    if task is not None and task.done():
-        ledger.live[id(task)] = record
-        ledger.done(task)
-        return
-    now_ns = _clock()
-    record.function.pending.append(now_ns - record.start_ns)
-    if isinstance(record, Record) and record.flags & (RECORDED | DEFERRED):
-        record.task = None
-        record.conclude(now_ns, PENDING, task_name=None if task is None else task.get_name(), error=None)
-        mailbox.put(record)
 
 
 def eager_record(ledger: Ledger, task: Any) -> Record | None:
@@ -352,21 +263,8 @@ def eager_record(ledger: Ledger, task: Any) -> Record | None:
     if task is None or ledger.starting is None or task.get_coro() is not ledger.starting:
         return None
     record: Record = ledger.starting_record
-    _register(ledger, record, task)
+    register(ledger, record, task)
     return record
-
-
-def _register(ledger: Ledger, record: Record, task: Any) -> None:
-    ledger.live[id(task)] = record
-    record.task = weakref.ref(task, ledger.mourn)
-    task.add_done_callback(ledger.done, context=ledger.context)
-
-
-def _end_at_once(ledger: Ledger, record: Record, task: Any) -> None:
-    """An eager task that never had to wait: its end is now, not a tick later."""
-    ledger.live[id(task)] = record
-    record.task = weakref.ref(task, ledger.mourn)
-    ledger.done(task)
 
 
 def _create_within(
@@ -378,25 +276,6 @@ def _create_within(
     if loop.get_task_factory() is None:
         return original(loop, coro, **{**kwargs, "context": context})
     return context.run(partial(original, loop, coro, **kwargs))
-
-
-# Where a task is created: the code and the instruction, which are made readable later.
-if sys.version_info >= (3, 12):
-
-    def _site(depth: int) -> tuple[CodeType, int]:
-        module_at = sys._getframemodulename
-        while module_at(depth) in _PLUMBING:
-            depth += 1
-        frame = sys._getframe(depth)
-        return frame.f_code, frame.f_lasti
-
-else:
-
-    def _site(depth: int) -> tuple[CodeType, int]:
-        frame = sys._getframe(depth)
-        while frame.f_globals.get("__name__") in _PLUMBING and frame.f_back is not None:
-            frame = frame.f_back
-        return frame.f_code, frame.f_lasti
 
 
 def _time_first_step(  # noqa: PLR0917  # the hot path's variables

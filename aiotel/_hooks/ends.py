@@ -1,0 +1,110 @@
+"""See every task end: by its done callback, at once where it is eager, at the latest when its loop closes."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from .._faults import faults
+from .._ledger import DURATIONS, Ledger
+from .._mailbox import Mailbox
+from .._record import CANCELLED, DEFERRED, PENDING, RAISED, RECORDED, RETURNED, AnyRecord, Record, Rules
+from .exceptions import summary_of
+
+__all__ = ["done_callback", "end_at_once", "register", "settle_all", "settle_gone"]
+
+_clock = time.monotonic_ns
+
+
+def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Callable[[Any], None]:  # noqa: C901
+    """The done callback of every task of one loop: the other half of the hot path."""
+    live = ledger.live
+    failed = ledger.failed
+    letters = mailbox.queue
+    limit = mailbox.limit
+    clock = _clock
+
+    def done(task: Any) -> None:
+        try:
+            record: Any = live.pop(id(task), None)
+            if record is None:
+                return
+            now_ns = clock()
+            function = record.function
+            error = None
+            # `exception()` would mark the failure as seen, and asyncio would never tell of it.
+            exception = task._exception
+            if exception is None:
+                if task.cancelled():
+                    outcome = CANCELLED
+                    durations = function.cancelled
+                else:
+                    outcome = RETURNED
+                    durations = function.returned
+            else:
+                outcome = RAISED
+                durations = function.raised
+                error = summary_of(exception)
+                failed[id(task)] = record
+            if len(durations) < DURATIONS:
+                durations.append(now_ns - record.start_ns)
+            else:
+                ledger.dropped += 1
+            if record.flags & (RECORDED | DEFERRED):
+                record.end_ns = now_ns
+                record.outcome = outcome
+                record.task_name = task.get_name()
+                record.error = error
+                if exception is None:
+                    record.task = None
+                if len(letters) < limit:
+                    letters.append(record)
+                elif rules.bound:
+                    ledger.dropped += 1
+        except Exception as fault:  # noqa: BLE001  # ours, not the program's
+            faults.add(fault)
+
+    return done
+
+
+def register(ledger: Ledger, record: Record, task: Any) -> None:
+    """Enter a task that is not the loop's newest: it runs already, or has run."""
+    ledger.live[id(task)] = record
+    record.task = weakref.ref(task, ledger.mourn)
+    task.add_done_callback(ledger.done, context=ledger.context)
+
+
+def end_at_once(ledger: Ledger, record: Record, task: Any) -> None:
+    """An eager task that never had to wait: its end is now, not a tick later."""
+    ledger.live[id(task)] = record
+    record.task = weakref.ref(task, ledger.mourn)
+    ledger.done(task)
+
+
+def settle_gone(ledger: Ledger, mailbox: Mailbox[Record]) -> None:
+    """End the records of tasks that were collected before they had ended."""
+    for record in ledger.bury():
+        _settle(ledger, record, None, mailbox)
+
+
+def settle_all(ledger: Ledger, mailbox: Mailbox[Record]) -> None:
+    """End every record: its loop is closed, or we are; callbacks that did not run will not."""
+    settle_gone(ledger, mailbox)
+    for key, record in list(ledger.live.items()):
+        ledger.live.pop(key, None)
+        _settle(ledger, record, record.alive(), mailbox)
+
+
+def _settle(ledger: Ledger, record: AnyRecord, task: Any, mailbox: Mailbox[Record]) -> None:
+    if task is not None and task.done():
+        ledger.live[id(task)] = record
+        ledger.done(task)
+        return
+    now_ns = _clock()
+    record.function.pending.append(now_ns - record.start_ns)
+    if isinstance(record, Record) and record.flags & (RECORDED | DEFERRED):
+        record.task = None
+        record.conclude(now_ns, PENDING, task_name=None if task is None else task.get_name(), error=None)
+        mailbox.put(record)
