@@ -56,6 +56,10 @@ _current_task: Callable[[Any], Any] = (
 )
 
 
+class _NotOursError(Exception):
+    """The task is none of our business."""
+
+
 class Tasks:
     """Gives each task a record, for the loops of one session."""
 
@@ -92,9 +96,12 @@ class Tasks:
             context = origin = None
             try:
                 ledger = loop._aiotel_ledger or open_ledger(loop)
-                # The second: another `create_task` of ours is in front of this one, and has seen to it.
-                if ledger is None or ledger.starting is coro:
-                    return original(loop, coro, **kwargs)
+            except AttributeError:  # we were detached a moment ago, by another thread
+                ledger = None
+            # The second: another `create_task` of ours is in front of this one, and has seen to it.
+            if ledger is None or ledger.starting is coro:
+                return original(loop, coro, **kwargs)
+            try:
                 try:
                     function = ledger.functions[coro.__qualname__]
                     if function.code is not coro.cr_code or function.see_through:
@@ -143,46 +150,50 @@ class Tasks:
                 else:
                     begun = begin(ledger, loop, function, parent, task, now_ns, kwargs)
                     if begun is None:
-                        return original(loop, coro, **kwargs)
+                        raise _NotOursError  # noqa: TRY301  # out of all that follows
                     record, context = begun
                 ledger.until_timed -= 1
                 if ledger.until_timed < 0:
                     _time_first_step(loop, ledger, function, record, now_ns, kwargs)
+            except _NotOursError:
+                pass
             except Exception as error:  # noqa: BLE001  # ours, not the program's
                 faults.add(error)
-                return original(loop, coro, **kwargs)
-            if (
-                not plain
-                or loop._task_factory is not None
-                or loop._debug
-                or loop._closed
-                or "eager_start" in kwargs
-            ):
-                if record is None:
-                    record = _unrecorded(function, origin, flags, now_ns)
-                return create(ledger, record, context, original, loop, coro, kwargs)
-            # All that `original` does then; a call less makes up for a part of what we add.
-            if not kwargs:
-                task = classes.Task(coro, loop=loop, context=context)
-            elif context is None:
-                task = classes.Task(coro, loop=loop, **kwargs)
             else:
-                kwargs["context"] = context
-                task = classes.Task(coro, loop=loop, **kwargs)
-            try:
-                if record is None:
-                    record = unrecorded(task, ledger.mourn)
-                    record.function = function
-                    record.origin = origin
-                    record.flags = flags
-                    record.start_ns = now_ns
+                if (
+                    not plain
+                    or loop._task_factory is not None
+                    or loop._debug
+                    or loop._closed
+                    or "eager_start" in kwargs
+                ):
+                    if record is None:
+                        record = _unrecorded(function, origin, flags, now_ns)
+                    return create(ledger, record, context, original, loop, coro, kwargs)
+                # All that `original` does then; a call less makes up for a part of what we add.
+                if not kwargs:
+                    task = classes.Task(coro, loop=loop, context=context)
+                elif context is None:
+                    task = classes.Task(coro, loop=loop, **kwargs)
                 else:
-                    record.task = reference(task, ledger.mourn)
-                ledger.live[id(task)] = record
-                task.add_done_callback(ledger.done, context=ledger.context)
-            except Exception as error:  # noqa: BLE001  # ours, not the program's
-                faults.add(error)
-            return task
+                    kwargs["context"] = context
+                    task = classes.Task(coro, loop=loop, **kwargs)
+                try:
+                    if record is None:
+                        record = unrecorded(task, ledger.mourn)
+                        record.function = function
+                        record.origin = origin
+                        record.flags = flags
+                        record.start_ns = now_ns
+                    else:
+                        record.task = reference(task, ledger.mourn)
+                    ledger.live[id(task)] = record
+                    task.add_done_callback(ledger.done, context=ledger.context)
+                except Exception as error:  # noqa: BLE001  # ours, not the program's
+                    faults.add(error)
+                return task
+            # Not where one of ours is handled: what `original` raises would have that as its context.
+            return original(loop, coro, **kwargs)
 
         return create_task
 

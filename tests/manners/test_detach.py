@@ -170,6 +170,30 @@ def test_a_session_that_follows_a_wrapped_one_sees_everything_once(telemetry: Te
     assert (0, 0) == (len(telemetry.spans), len(telemetry.logs))
 
 
+@pytest.mark.usefixtures("put_back")
+def test_what_the_original_raises_is_raised_once_by_ours_that_lets_all_pass(telemetry: Telemetry) -> None:
+    calls = []
+
+    def factory(loop: Any, coro: Any, **options: Any) -> Any:
+        calls.append(coro.__qualname__)
+        coro.close()
+        raise RuntimeError("no task today")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(factory)
+        with pytest.raises(RuntimeError, match="no task today"):
+            await asyncio.create_task(three())
+        loop.set_task_factory(None)
+
+    telemetry.start()
+    _wrap_all()
+    aiotel.uninstrument()
+    asyncio.run(main())
+
+    assert calls == ["three"]
+
+
 def test_classes_made_after_the_end_are_left_alone_by_a_wrapped_subclass_hook(telemetry: Telemetry) -> None:
     telemetry.start()
     ours = vars(AbstractEventLoop)["__init_subclass__"]
