@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check",
         action="store_true",
-        help=f"fail where a ratio is over its budget by more than {NOISE:.0%}, which may be noise",
+        help=f"fail where a ratio is over its budget by more than {NOISE:.0%}%, which may be noise",
     )
     return parser
 

@@ -76,6 +76,14 @@ def test_a_name_that_no_candidate_has_is_bad_use(capsys: pytest.CaptureFixture[s
     assert "aiotel-metrics" in capsys.readouterr().err
 
 
+def test_help_says_what_every_option_does(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
+        main(["--help"])
+
+    assert 0 == exited.value.code
+    assert "more than 10%, which may be noise" in " ".join(capsys.readouterr().out.split())
+
+
 def test_rounds_are_spread_over_processes_and_the_last_one_weighs() -> None:
     plans = runs.plans(loops=("asyncio",), candidates=("plain",), rounds=7, visit_ms=1)
 
@@ -114,3 +122,11 @@ def test_progress_ends_at_a_hundred_per_cent_and_leaves_a_terminal_clean() -> No
 
     said = stream.getvalue().split("\r")
     assert [" 33 %  ", " 66 %  ", "100 %  ", "\x1b[K"] == [part[:7] for part in said[1:]]
+
+
+def test_it_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+
+    assert ended.value.code == 0
+    assert "fail where a ratio is over its budget by more than" in " ".join(capsys.readouterr().out.split())

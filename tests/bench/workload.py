@@ -28,7 +28,7 @@ GATHERS = 9
 """How many gathers one main task runs: its trace is shorter than aiotel lets one grow."""
 TASKS = WIDTH * GATHERS
 STEPPERS = 10
-STEPS = 200
+STEPS = 1000
 
 Around = Callable[[], AbstractContextManager[object]]
 """What the creating task does around its work: a user's span, or nothing."""
