@@ -293,8 +293,11 @@ def _time_first_step(  # noqa: PLR0917  # the hot path's variables
     loop: Any, ledger: Ledger, function: Function, record: Any, now_ns: int, kwargs: dict[str, Any]
 ) -> None:
     """Queue a note just before the task's first step: the loop runs what is ready in order."""
+    if _running_loop() is not loop:  # the main task: its first step is the program's to begin
+        ledger.until_timed = 0
+        return
     ledger.until_timed = EVERY - 1
-    if _running_loop() is loop and loop.get_task_factory() is None and not kwargs.get("eager_start"):
+    if loop.get_task_factory() is None and not kwargs.get("eager_start"):
         loop.call_soon(_first_step, function, record, now_ns, context=ledger.context)
 
 

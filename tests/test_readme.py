@@ -1,0 +1,72 @@
+"""What the README shows is so."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aiotel import Config
+from aiotel._signals import names
+from aiotel.testing import Receiver
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def _block(language: str) -> str:
+    found = re.search(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.slow
+def test_the_example_gives_the_trace_that_is_shown(tmp_path: Path) -> None:
+    script = tmp_path / "example.py"
+    script.write_text(_block("python"))
+    with Receiver() as receiver:
+        environ = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint}
+        subprocess.run([sys.executable, str(script)], env=environ, check=True, timeout=50)
+
+        shown = [line for line in _block("text").splitlines() if "✓" in line]
+        outlines = [line for trace in receiver.traces() for line in trace.outline()]
+    assert [line.strip() for line in outlines] == [
+        re.split(r"\s{2,}", line.partition("✓ ")[2])[0] for line in shown
+    ]
+    assert outlines == ["main", "  fetch", "  fetch", "  fetch"]
+
+
+def test_the_settings_are_all_there() -> None:
+    table = README.partition("## Settings")[2].partition("## ")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+
+    assert named == [field.name for field in dataclasses.fields(Config)]
+
+
+def test_the_metrics_are_all_there() -> None:
+    row = next(line for line in README.splitlines() if line.startswith("| metrics |"))
+    told = [
+        name if not name.startswith(".") else f"asyncio.task{name}" for name in re.findall(r"`([\w.]+)`", row)
+    ]
+
+    assert sorted(told) == sorted(
+        {
+            names.DROPPED,
+            names.EVENTLOOP_COUNT,
+            names.EXCEPTIONS,
+            names.OVERHEAD_TIME,
+            names.TASK_COUNT,
+            names.TASK_DURATION,
+            names.TASK_SCHEDULE_DURATION,
+            names.TASK_STARTED,
+        }
+    )
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
