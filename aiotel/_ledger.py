@@ -16,12 +16,22 @@ from typing import Any, Final
 
 from ._record import AnyRecord, Function, Record
 
-__all__ = ["DURATIONS", "Ledger"]
+__all__ = ["DURATIONS", "Failed", "Ledger"]
 
 FUNCTIONS: Final = 4096
 """How many functions a ledger tells apart; programs that make functions without end share the last."""
 DURATIONS: Final = 65536
 """How many durations of one function may wait to be counted."""
+
+
+class Failed(weakref.ref[Any]):
+    """A task that has failed, and its record: while somebody holds the task, asyncio may tell of it."""
+
+    __slots__ = ("key", "record")
+
+    key: int
+    """The id of the task: where this is in the table of the failed."""
+    record: Record
 
 
 class Ledger:
@@ -34,6 +44,7 @@ class Ledger:
         "done",
         "dropped",
         "failed",
+        "forgotten",
         "functions",
         "gone",
         "live",
@@ -51,10 +62,11 @@ class Ledger:
         self.context = Context()
         """What our callbacks run in: nothing of the user's is kept alive or seen."""
         self.live: dict[int, AnyRecord] = {}
-        self.failed: dict[int, AnyRecord] = {}
-        """Tasks that raised and that somebody still holds: asyncio may tell of them later."""
+        self.failed: dict[int, Failed] = {}
+        self.forgotten: deque[Failed] = deque()
+        """Those of the failed that went, appended by the collector."""
         self.gone: deque[Any] = deque()
-        """Weak references to tasks that went while their records are here, appended by the collector."""
+        """Weak references to tasks that went before they had ended, appended by the collector."""
         self.until_timed = 0
         """How many more tasks are made before one is timed up to its first step."""
         self.mourn: Callable[[Any], None] = self.gone.append
@@ -100,13 +112,24 @@ class Ledger:
         """How many tasks live; readable from any thread."""
         return max(0, len(self.live) - len(self.gone))
 
+    def remember_failed(self, task: Any, record: AnyRecord) -> None:
+        """Keep the record for as long as somebody holds the task."""
+        # One by one as failures come, by their keys: a look through a table would take long where it is long.
+        while self.forgotten:
+            gone = self.forgotten.popleft()
+            if self.failed.get(gone.key) is gone:
+                self.failed.pop(gone.key, None)
+        failed = Failed(task, self.forgotten.append)
+        failed.key = id(task)
+        failed.record = record if isinstance(record, Record) else record.copy()
+        failed.record.task = None
+        self.failed[failed.key] = failed
+
     def bury(self) -> list[AnyRecord]:
         """Take out the records whose tasks were collected before they ended. The loop's thread only."""
         dead = set()
         while self.gone:
             dead.add(id(self.gone.popleft()))
-        for key in [key for key, record in self.failed.items() if _reference_id(record) in dead]:
-            del self.failed[key]
         keys = [key for key, record in self.live.items() if _reference_id(record) in dead]
         return [self.live.pop(key) for key in keys]
 

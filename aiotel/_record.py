@@ -254,6 +254,13 @@ class Unrecorded(weakref.ref[Any]):
         """The task; None where it is no more."""
         return self()
 
+    def copy(self) -> Record:
+        """The same as a record that is no reference to the task."""
+        record = object.__new__(Record)
+        record.function, record.origin = self.function, self.origin
+        record.flags, record.start_ns = self.flags, self.start_ns
+        return record
+
 
 AnyRecord = Record | Unrecorded
 

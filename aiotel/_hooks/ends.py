@@ -21,7 +21,6 @@ _clock = time.monotonic_ns
 def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Callable[[Any], None]:  # noqa: C901
     """The done callback of every task of one loop: the other half of the hot path."""
     live = ledger.live
-    failed = ledger.failed
     letters = mailbox.queue
     limit = mailbox.limit
     clock = _clock
@@ -47,7 +46,7 @@ def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Cal
                 outcome = RAISED
                 durations = function.raised
                 error = summary_of(exception)
-                failed[id(task)] = record
+                ledger.remember_failed(task, record)
             if len(durations) < DURATIONS:
                 durations.append(now_ns - record.start_ns)
             else:
@@ -55,10 +54,12 @@ def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Cal
             if record.flags & (RECORDED | DEFERRED):
                 record.end_ns = now_ns
                 record.outcome = outcome
-                record.task_name = task.get_name()
+                try:
+                    record.task_name = task.get_name()
+                except Exception:  # noqa: BLE001  # as in `_name_of`, without the call
+                    record.task_name = None
                 record.error = error
-                if exception is None:
-                    record.task = None
+                record.task = None
                 if len(letters) < limit:
                     letters.append(record)
                 elif rules.bound:
@@ -71,15 +72,15 @@ def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Cal
 
 def register(ledger: Ledger, record: Record, task: Any) -> None:
     """Enter a task that is not the loop's newest: it runs already, or has run."""
-    ledger.live[id(task)] = record
     record.task = weakref.ref(task, ledger.mourn)
     task.add_done_callback(ledger.done, context=ledger.context)
+    ledger.live[id(task)] = record
 
 
 def end_at_once(ledger: Ledger, record: Record, task: Any) -> None:
     """An eager task that never had to wait: its end is now, not a tick later."""
-    ledger.live[id(task)] = record
     record.task = weakref.ref(task, ledger.mourn)
+    ledger.live[id(task)] = record
     ledger.done(task)
 
 
@@ -94,7 +95,10 @@ def settle_all(ledger: Ledger, mailbox: Mailbox[Record]) -> None:
     settle_gone(ledger, mailbox)
     for key, record in list(ledger.live.items()):
         ledger.live.pop(key, None)
-        _settle(ledger, record, record.alive(), mailbox)
+        try:
+            _settle(ledger, record, record.alive(), mailbox)
+        except Exception as fault:  # noqa: BLE001  # ours, not the program's; the next one is to be told
+            faults.add(fault)
 
 
 def _settle(ledger: Ledger, record: AnyRecord, task: Any, mailbox: Mailbox[Record]) -> None:
@@ -106,5 +110,13 @@ def _settle(ledger: Ledger, record: AnyRecord, task: Any, mailbox: Mailbox[Recor
     record.function.pending.append(now_ns - record.start_ns)
     if isinstance(record, Record) and record.flags & (RECORDED | DEFERRED):
         record.task = None
-        record.conclude(now_ns, PENDING, task_name=None if task is None else task.get_name(), error=None)
+        record.conclude(now_ns, PENDING, task_name=None if task is None else _name_of(task), error=None)
         mailbox.put(record)
+
+
+def _name_of(task: Any) -> str | None:
+    """Its name; None for a factory's future that has none, or where it is the program's to tell and fails."""
+    try:
+        return task.get_name()  # type: ignore[no-any-return]  # a text, or somebody's idea of one
+    except Exception:  # noqa: BLE001  # said above
+        return None

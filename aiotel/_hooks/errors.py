@@ -45,7 +45,9 @@ MESSAGE: Final = 200
 
 
 _handled: set[int] = set()
-"""The contexts that are being handled just now, by their ids."""
+"""The exceptions that are being handled just now, by their ids.
+
+Not their contexts: a handler that overrides another may add to one, and hand on a copy."""
 
 
 class Errors:
@@ -69,12 +71,14 @@ class Errors:
         observe = self.observe
 
         def call_exception_handler(loop: Any, context: dict[str, Any]) -> None:
-            key = id(context)
-            if key in _handled:  # another handler of ours is in front of this one, and has seen it
-                return original(loop, context)
-            _handled.add(key)
+            key = 0
             try:
-                observe(loop, context)
+                key = id(context["exception"]) if "exception" in context else id(context)
+                if key in _handled:  # another handler of ours is in front of this one, and has seen it
+                    key = 0
+                else:
+                    _handled.add(key)
+                    observe(loop, context)
             except Exception as error:  # noqa: BLE001  # ours, not the program's
                 faults.add(error)
             try:
@@ -92,7 +96,9 @@ class Errors:
 
     def _failure(self, loop: Any, context: Mapping[str, Any], exception: Exception) -> Failure:
         message = str(context.get("message") or "Unhandled exception in event loop")
-        task = context.get("task") or context.get("future")
+        task = context.get("task")
+        if task is None:
+            task = context.get("future")
         ledger = self._ledger_of(loop)
         record = None if ledger is None or task is None else record_of(ledger, task)
         ended_ns = record.end_ns if isinstance(record, Record) and record.flags & RECORDED else 0
@@ -121,12 +127,16 @@ def source_of(message: str, context: Mapping[str, Any]) -> tuple[str, Source]:
 
 def record_of(ledger: Ledger, task: Any) -> AnyRecord | None:
     """The record of a task that lives, or of one that has failed."""
-    for table in (ledger.live, ledger.failed):
-        record = table.get(id(task))
-        # A collected task's reference is empty by now, and so is not some other task's.
-        if record is not None and record.alive() in (task, None):
-            return record
-    return None
+    record = ledger.live.get(id(task))
+    if record is not None:
+        return record if _is_or_was(record.alive(), task) else None
+    failed = ledger.failed.get(id(task))
+    return failed.record if failed is not None and _is_or_was(failed(), task) else None
+
+
+def _is_or_was(referred: object, task: object) -> bool:
+    # The collector has emptied the reference of a task whose finalizer tells of it, and of no other task.
+    return referred is task or referred is None
 
 
 def task_facts(task: Any, record: AnyRecord | None) -> TaskFacts | None:

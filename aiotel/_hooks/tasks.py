@@ -218,7 +218,9 @@ class Tasks:
             ledger.starting = ledger.starting_record = None
         try:
             _hide_our_frames(task)
-            if task.done():
+            if not (asyncio.isfuture(task) and hasattr(task, "_exception")):
+                self._abandon(record)  # a factory may return anything
+            elif task.done():
                 end_at_once(ledger, record, task)
             elif ledger.live.get(id(task)) is not record:
                 register(ledger, record, task)
