@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import sys
 import time
 from asyncio import AbstractEventLoop
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, get_args
 
@@ -18,17 +17,17 @@ from ._clock import Clock
 from ._complaints import complaints
 from ._config import Config
 from ._export.endpoint import endpoint_of
+from ._export.exporters import unquieten
 from ._export.providers import Providers
 from ._export.readers import Readers
 from ._faults import faults
 from ._hooks import loops
-from ._hooks.ends import done_callback, settle_all
 from ._hooks.errors import Errors
-from ._hooks.tasks import Tasks, eager_record
-from ._ledger import Ledger
+from ._hooks.ledgers import Ledgers, ledger_of
+from ._hooks.tasks import Tasks
 from ._mailbox import Mailbox
 from ._pump import Pump
-from ._record import DEFERRED, UNBOUND, AnyRecord, Function, Record
+from ._record import Record
 from ._reports.failures import Failures
 from ._signals import names
 from ._signals.instruments import instruments_of
@@ -57,8 +56,6 @@ class Session:
         self._only = loop
         self._closed = config.disabled
         self._pid = os.getpid()
-        self._ledgers: list[Ledger] = []
-        self._dropped = 0
         self._faults = faults.count
         self._providers: Providers | None = None
         if config.disabled:
@@ -75,15 +72,22 @@ class Session:
             provider=tracer_provider,
             clock=self._clock,
             version=version,
-            running=self._running_carrier,
+            running=lambda: self._ledgers.running(),  # noqa: PLW0108  # they are made below
             drain=self._drain,
             on_bound=self._be_called_at_exit,
             max_age_ns=int(config.trace_max_age * 1e9),
             max_tasks=config.trace_max_tasks,
             writes=config.task_span_writes,
         )
-        self._tasks = Tasks(self._traces.rules, self._records, self._open_ledger, config.detach)
-        self._errors = Errors(self._failures, _ledger_of, self._clock.wall_ns, frames=config.stack_frames)
+        rules = self._traces.rules
+        self._ledgers = Ledgers(
+            self._records,
+            rules,
+            only=loop,
+            on_open=lambda: self._pump.start(),  # noqa: PLW0108  # it is made below
+        )
+        self._tasks = Tasks(rules, self._records, self._ledgers.open, config.detach)
+        self._errors = Errors(self._failures, ledger_of, self._clock.wall_ns, frames=config.stack_frames)
         self._wire_metrics(meter_provider, version)
         self._wire_logs(logger_provider, version)
         self._pump = Pump(
@@ -134,14 +138,14 @@ class Session:
         self._closed = True
         atexit.unregister(self.at_exit)
         self._detach()
-        for ledger in self._ledgers:
-            settle_all(ledger, self._records)
-            _forget_ledger(ledger)
-        self._absorb_ended()
+        self._ledgers.close()
+        self._absorb()
         in_time = self._pump.stop(self._last, timeout)
         if self._providers is not None:
             self._providers.withdraw()
-            if not in_time:
+            if in_time:
+                unquieten()
+            else:  # exporters still try, and would complain
                 complaints.add(
                     "export",
                     f"not all telemetry could be sent to {endpoint_of(os.environ)} within {timeout:g} s; "
@@ -167,74 +171,18 @@ class Session:
         methods = {
             "create_task": self._tasks.in_front_of,
             "call_exception_handler": self._errors.in_front_of,
-            "close": self._closing_in_front_of,
+            "close": self._ledgers.closing_in_front_of,
         }
         return loops.attach(methods) if self._only is None else loops.attach_to_loop(self._only, methods)
-
-    def _open_ledger(self, loop: Any) -> Ledger | None:
-        """The ledger of a loop that is met for the first time; None once the session is closed."""
-        if self._closed or (self._only is not None and loop is not self._only):
-            return None
-        ledger = Ledger(loop)
-        ledger.done = done_callback(ledger, self._records, self._traces.rules)
-        try:
-            setattr(loop, loops.LEDGER, ledger)
-        except AttributeError as error:  # a compiled loop: its tasks cannot be told
-            faults.add(error)
-            return None
-        self._ledgers.append(ledger)
-        if self._closed:  # meanwhile, by another thread, which may not have seen this ledger
-            self._ledgers.remove(ledger)  # type: ignore[unreachable]  # for mypy it cannot have changed
-            _forget_ledger(ledger)
-            return None
-        self._pump.start()
-        return ledger
-
-    def _closing_in_front_of(self, original: loops.Method) -> loops.Method:
-        """A loop's `close` that also settles the tasks whose callbacks can no longer run."""
-
-        def close(loop: Any) -> None:
-            try:
-                original(loop)
-            finally:
-                try:
-                    self._close_ledger(loop)
-                except Exception as error:  # noqa: BLE001  # ours, not the program's
-                    faults.add(error)
-
-        return close
-
-    def _close_ledger(self, loop: Any) -> None:
-        ledger = _ledger_of(loop)
-        if ledger is not None and loop.is_closed() and not ledger.closed:
-            settle_all(ledger, self._records)
-            ledger.closed = True
-
-    def _running_carrier(self) -> tuple[AnyRecord, str] | None:
-        """The running task and its name, if a bare callback made it and nothing is decided about its span."""
-        try:
-            task: Any = asyncio.current_task()
-            if task is None:
-                return None
-            name: str = task.get_name()
-            ledger = _ledger_of(task.get_loop())
-        except RuntimeError:  # no loop runs here
-            return None
-        if ledger is None:
-            return None
-        record = ledger.live.get(id(task)) or eager_record(ledger, task)
-        if record is None or record.alive() is not task:
-            return None
-        return (record, name) if record.flags & (DEFERRED | UNBOUND) == DEFERRED else None
 
     # Signals.
 
     def _wire_metrics(self, provider: Any, version: str) -> None:
         self._metrics = Metrics(
             Counts(
-                alive=lambda: sum(ledger.alive() for ledger in self._ledgers),
-                loops=lambda: sum(not ledger.closed for ledger in self._ledgers),
-                functions=self._functions,
+                alive=self._ledgers.alive,
+                loops=self._ledgers.count,
+                functions=self._ledgers.functions,
                 dropped=self._count_dropped,
                 overhead_ns=lambda: self._pump.cpu_ns,
             ),
@@ -260,15 +208,9 @@ class Session:
 
         self._logs = Logs(logger, clock_ns=self._clock.now_ns)
 
-    def _functions(self) -> Iterator[Function]:
-        for ledger in list(self._ledgers):
-            yield from ledger.every_function()
-
     def _count_dropped(self) -> Mapping[str, int]:
         return {
-            "records": self._dropped
-            + sum(ledger.dropped for ledger in self._ledgers)
-            + self._records.dropped,
+            "records": self._ledgers.dropped() + self._records.dropped,
             "failures": self._failures.dropped,
             "faults": faults.count - self._faults,
         }
@@ -280,18 +222,16 @@ class Session:
         self._clock.adjust()
         self._traces.look()
         self._join_readers()
-        self._absorb_ended()
+        self._absorb()
 
     def _join_readers(self) -> None:
         provider = self._meter_provider or metrics.get_meter_provider()
         self._metrics.record_through(self._readers.join(provider, self._instruments.meter))
 
-    def _absorb_ended(self) -> None:
-        self._metrics.absorb(self._functions())
-        for ledger in [ledger for ledger in self._ledgers if ledger.closed]:
+    def _absorb(self) -> None:
+        self._metrics.absorb(self._ledgers.functions())
+        for ledger in self._ledgers.take_closed():
             self._metrics.absorb(ledger.every_function())
-            self._dropped += ledger.dropped
-            self._ledgers.remove(ledger)
 
     def _drain(self, timeout: float) -> bool:
         """What the provider's `force_flush` does with us."""
@@ -322,10 +262,8 @@ class Session:
         if self._closed:
             return
         self._pid = os.getpid()
-        for ledger in self._ledgers:
-            _forget_ledger(ledger)
-        self._ledgers.clear()
-        self._dropped, self._faults = 0, faults.count
+        self._ledgers.forget()
+        self._faults = faults.count
         self._metrics.forget()
         self._instruments.forget()
         self._readers.forget()
@@ -333,16 +271,6 @@ class Session:
         if self._providers is not None:
             self._providers.after_fork()
             self._pump.start()
-
-
-def _ledger_of(loop: Any) -> Ledger | None:
-    return getattr(loop, loops.LEDGER, None)
-
-
-def _forget_ledger(ledger: Ledger) -> None:
-    loop = ledger.loop()
-    if loop is not None and vars(loop).get(loops.LEDGER) is ledger:
-        delattr(loop, loops.LEDGER)
 
 
 def _disabled_by_environment() -> bool:

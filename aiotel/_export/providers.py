@@ -18,7 +18,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from .exporters import exporters_for, quieten, unquieten
+from .exporters import exporters_for, quieten
 
 __all__ = ["Providers"]
 
@@ -68,7 +68,6 @@ class Providers:
             if getattr(module, name, None) is provider:
                 setattr(module, name, None)
         self._let_proxies_go()
-        unquieten()
 
     def _let_proxies_go(self) -> None:
         """Have meters made before there was a provider wait for the next one, not report to this dead one."""

@@ -43,7 +43,6 @@ class OurProcessor(SpanProcessor):
         found = running()
         if found is not None:
             record, task_name = found
-            record.carrier = True
             self._carriers.add(record.function.name)
             span.set_attribute(names.TASK_NAME, task_name)
 

@@ -144,7 +144,7 @@ class TaskRules:
         otel = birth.otel = self._context_of(birth)
         if otel and any(otel.get(key) for key in _SUPPRESSED):
             return None
-        if birth.parent is None or not self.bound:
+        if not self.bound:
             self._look()
         span: Any = otel.get(_SPAN_KEY)
         above: SpanContext | None = None if span is None else span.get_span_context()
@@ -233,7 +233,6 @@ class TaskRules:
             record.born_in = without_span(birth.otel)
         if birth.in_callback:
             record.reason = "callback"
-            record.carrier = birth.function.name in self.carriers
         return record
 
     def _overgrown(self, parent: AnyRecord, now_ns: int) -> str | None:

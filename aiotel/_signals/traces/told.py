@@ -30,8 +30,6 @@ class Told(Record):
     """Why the task has a trace of its own, where it was given one."""
     link: SpanContext | None = None
     """The span that the task would have been a child of."""
-    carrier = False
-    """A connection's task, whose work has a root span of the user's: it has no span of its own."""
     hidden = False
     """The task is under a user's span, but its caller gave it a context in which its own is not current."""
     born_in: Context = EMPTY

@@ -116,7 +116,7 @@ class Traces:
         if not isinstance(record, Told):
             return
         if record.flags & DEFERRED:
-            if record.carrier or record.function.name in self.rules.carriers:
+            if record.function.name in self.rules.carriers:
                 return
             self._decide_late(record)
         if record.flags & RECORDED:

@@ -1,0 +1,146 @@
+"""Keep a ledger for each event loop, from its first task until it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .._faults import faults
+from .._ledger import Ledger
+from .._mailbox import Mailbox
+from .._record import DEFERRED, UNBOUND, AnyRecord, Function, Record, Rules
+from .ends import done_callback, settle_all
+from .loops import LEDGER, Method
+from .tasks import eager_record
+
+__all__ = ["Ledgers", "ledger_of"]
+
+
+def ledger_of(loop: Any) -> Ledger | None:
+    """The ledger of a loop, if it has one."""
+    return getattr(loop, LEDGER, None)
+
+
+class Ledgers:
+    """The ledgers of one session, and what they add up to."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox[Record],
+        rules: Rules,
+        *,
+        only: Any = None,
+        on_open: Callable[[], None],
+    ) -> None:
+        self._mailbox = mailbox
+        self._rules = rules
+        self._only = only
+        self._on_open = on_open
+        self._open: list[Ledger] = []
+        self._dropped = 0
+        self._closed = False
+
+    # What they add up to; readable from any thread.
+
+    def alive(self) -> int:
+        """How many tasks live."""
+        return sum(ledger.alive() for ledger in self._open)
+
+    def count(self) -> int:
+        """How many loops have run tasks and are open."""
+        return sum(not ledger.closed for ledger in self._open)
+
+    def dropped(self) -> int:
+        """How many records there was no place for."""
+        return self._dropped + sum(ledger.dropped for ledger in self._open)
+
+    def functions(self) -> Iterator[Function]:
+        """The functions of all loops."""
+        for ledger in list(self._open):
+            yield from ledger.every_function()
+
+    def take_closed(self) -> Iterator[Ledger]:
+        """The ledgers of loops that were closed; theirs is the last look at each."""
+        for ledger in [ledger for ledger in self._open if ledger.closed]:
+            yield ledger
+            self._dropped += ledger.dropped
+            self._open.remove(ledger)
+
+    def running(self) -> tuple[AnyRecord, str] | None:
+        """The running task and its name, if a bare callback made it and nothing is decided about its span."""
+        try:
+            task: Any = asyncio.current_task()
+            if task is None:
+                return None
+            name: str = task.get_name()
+            ledger = ledger_of(task.get_loop())
+        except RuntimeError:  # no loop runs here
+            return None
+        if ledger is None:
+            return None
+        record = ledger.live.get(id(task)) or eager_record(ledger, task)
+        if record is None or record.alive() is not task:
+            return None
+        return (record, name) if record.flags & (DEFERRED | UNBOUND) == DEFERRED else None
+
+    # What happens to them.
+
+    def open(self, loop: Any) -> Ledger | None:
+        """The ledger of a loop that is met for the first time; None where it is none of our business."""
+        if self._closed or (self._only is not None and loop is not self._only):
+            return None
+        ledger = Ledger(loop)
+        ledger.done = done_callback(ledger, self._mailbox, self._rules)
+        try:
+            setattr(loop, LEDGER, ledger)
+        except AttributeError as error:  # a compiled loop: its tasks cannot be told
+            faults.add(error)
+            return None
+        self._open.append(ledger)
+        if self._closed:  # meanwhile, by another thread, which may not have seen this ledger
+            self._open.remove(ledger)  # type: ignore[unreachable]  # for mypy it cannot have changed
+            _take_off(ledger)
+            return None
+        self._on_open()
+        return ledger
+
+    def closing_in_front_of(self, original: Method) -> Method:
+        """A loop's `close` that also settles the tasks whose callbacks can no longer run."""
+
+        def close(loop: Any) -> None:
+            try:
+                original(loop)
+            finally:
+                try:
+                    self._close_one(loop)
+                except Exception as error:  # noqa: BLE001  # ours, not the program's
+                    faults.add(error)
+
+        return close
+
+    def close(self) -> None:
+        """End all records as they stand, and leave the loops as they were."""
+        self._closed = True
+        for ledger in self._open:
+            settle_all(ledger, self._mailbox)
+            _take_off(ledger)
+
+    def forget(self) -> None:
+        """In a child process: these are the parent's."""
+        for ledger in self._open:
+            _take_off(ledger)
+        self._open.clear()
+        self._dropped = 0
+
+    def _close_one(self, loop: Any) -> None:
+        ledger = ledger_of(loop)
+        if ledger is not None and loop.is_closed() and not ledger.closed:
+            settle_all(ledger, self._mailbox)
+            ledger.closed = True
+
+
+def _take_off(ledger: Ledger) -> None:
+    loop = ledger.loop()
+    if loop is not None and vars(loop).get(LEDGER) is ledger:
+        delattr(loop, LEDGER)
