@@ -25,6 +25,7 @@ from aiotel._signals import names
 
 from ..conftest import Loops, Telemetry
 from .conftest import Node, grown
+from .test_rules import from_a_callback
 from .test_sampling import Deciding
 
 
@@ -313,7 +314,9 @@ def test_under_a_users_span_tasks_are_lent_and_see_through(loops: Loops, provide
     }
 
 
-def test_writes_may_go_to_the_task_which_its_user_may_end(loops: Loops, provider: Foreign) -> None:
+def test_writes_may_go_to_the_task_which_its_user_may_end(
+    loops: Loops, provider: Foreign, caplog: pytest.LogCaptureFixture
+) -> None:
     tracer = provider.get_tracer("user")
 
     async def handler() -> None:
@@ -328,6 +331,7 @@ def test_writes_may_go_to_the_task_which_its_user_may_end(loops: Loops, provider
 
     run(loops, provider, main(), task_span_writes="task")
 
+    assert caplog.text == ""
     assert named(provider, "handler").attributes["written"] == 1
     assert "written" not in named(provider, "request").attributes
     assert parents(provider) == {"main": None, "request": None, "handler": "request", "leaf": "handler"}
@@ -465,6 +469,22 @@ def test_the_sdk_behind_tells_of_carriers_and_of_flushes(loops: Loops) -> None:
     assert parents(provider) == {"main": None, "request": None, "leaf": "request"}
     assert names.TASK_NAME in named(provider, "request").attributes
     assert flushed == ["request", "leaf"]
+
+
+def test_our_own_spans_make_no_carriers(loops: Loops) -> None:
+    provider = OpaqueProvider()
+
+    async def job(children: int) -> None:
+        for _ in range(children):
+            await asyncio.create_task(leaf())
+
+    async def main() -> None:
+        await (await from_a_callback(lambda: job(1)))
+        await (await from_a_callback(lambda: job(0)))
+
+    run(loops, provider, main())
+
+    assert sorted(span.name.split(".")[-1] for span in provider.finished()) == ["job", "job", "leaf", "main"]
 
 
 def test_a_provider_that_does_nothing_gets_nothing(loops: Loops) -> None:

@@ -29,6 +29,7 @@ from aiotel._signals.traces.lent import LentSpan
 
 from ..conftest import Loops, Telemetry
 from .conftest import last, of, provide, traces
+from .test_sampling import Listening
 
 
 async def leaf() -> None:
@@ -350,8 +351,6 @@ def test_logs_are_correlated_with_the_task(
 def test_a_context_that_the_caller_gave_is_left_alone(
     loops: Loops, telemetry: Telemetry, listening: bool
 ) -> None:
-    from .test_sampling import Listening
-
     if listening:
         provide(telemetry, Listening())
     seen: list[trace.Span] = []
@@ -402,7 +401,11 @@ def test_a_span_that_is_made_current_again_is_the_parent(loops: Loops, telemetry
     assert telemetry.parents() == {"main": None, "request": None, "working": "request", "leaf": "request"}
 
 
-def test_nested_tasks_do_not_stand_in_a_row(loops: Loops, telemetry: Telemetry) -> None:
+@pytest.mark.parametrize("listening", [False, True])
+def test_nested_tasks_do_not_stand_in_a_row(loops: Loops, telemetry: Telemetry, listening: bool) -> None:
+    if listening:
+        provide(telemetry, Listening())
+
     async def deep(left: int) -> Any:
         if left:
             return await asyncio.create_task(deep(left - 1))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, Tracer, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
@@ -34,7 +34,11 @@ from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
 import aiotel
+from aiotel._clock import Clock
 from aiotel._signals import names
+from aiotel._signals.traces.ids import Ids
+from aiotel._signals.traces.sdk import SdkSpans
+from aiotel._signals.traces.source import Source
 
 from ..conftest import Loops, Telemetry
 from .conftest import Node, grown, last, of, provide
@@ -292,6 +296,21 @@ def test_random_trees_are_sampled_as_by_the_sdk(
     roots: tuple[Node, ...], make: Callable[[], Sampler], under: bool, listen: bool
 ) -> None:
     assert_same(make, roots, asyncio.run, under=under, listen=listen)
+
+
+CERTAIN = ["always on", "always off", "parent-based, on", "parent-based, off", "parent-based, a ratio"]
+
+
+@pytest.mark.parametrize("make", SAMPLERS.values(), ids=SAMPLERS.keys())
+def test_nobody_is_asked_where_the_answer_is_certain(
+    make: Callable[[], Sampler], request: pytest.FixtureRequest
+) -> None:
+    tracer = TracerProvider(sampler=make(), shutdown_on_exit=False).get_tracer(names.SCOPE)
+    assert isinstance(tracer, Tracer)
+    inherited = SdkSpans(Source(tracer, Clock()), Ids()).inherited
+
+    roots_asked = ["parent-based, roots by name", "parent-based, roots always recorded"]
+    assert inherited is (request.node.callspec.id in [*CERTAIN, *roots_asked])
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,21 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, Tracer, TracerProvider
+from opentelemetry.sdk.trace import (
+    ReadableSpan,
+    Span,
+    SpanLimits,
+    SpanProcessor,
+    Tracer,
+    TracerProvider,
+)
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+import aiotel
 from aiotel._clock import Clock
 from aiotel._record import CANCELLED, RAISED, RETURNED, Birth, Function
 from aiotel._signals import names
@@ -153,7 +162,7 @@ limits = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(calls=calls, limits=limits, outcome=st.sampled_from([RETURNED, RAISED, CANCELLED]))
 def test_every_sequence_of_calls_gives_the_span_that_the_sdk_gives(
     calls: list[Call], limits: SpanLimits, outcome: str
@@ -358,12 +367,21 @@ def test_a_task_that_still_lives_at_the_end_is_pending(loops: Loops, telemetry: 
     assert of(telemetry.span("forever"), "asyncio.task.outcome") == "pending"
 
 
+class AtStart(SpanProcessor):
+    """Reads the texts of each span as it starts."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[str]] = []
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        self.seen.append([value for value in (span.attributes or {}).values() if isinstance(value, str)])
+
+
+@pytest.mark.parametrize("listening", [False, True])
 @pytest.mark.parametrize("limit", ["count", "length", "links"])
 def test_limits_of_the_provider_hold_for_untouched_spans(
-    loops: Loops, telemetry: Telemetry, limit: str
+    loops: Loops, telemetry: Telemetry, limit: str, listening: bool
 ) -> None:
-    import aiotel
-
     async def main() -> None:
         with aiotel.detached():
             task = asyncio.create_task(sleeping())
@@ -374,10 +392,12 @@ def test_limits_of_the_provider_hold_for_untouched_spans(
         "length": SpanLimits(max_span_attribute_length=4),
         "links": SpanLimits(max_links=0),
     }[limit]
-    provide(telemetry, span_limits=chosen)
+    starting = AtStart()
+    provide(telemetry, *([starting] if listening else []), span_limits=chosen)
     telemetry.start()
     loops.run(main())
     span = telemetry.span("sleeping")
+    links = list(span.links)  # first: nothing must depend on what is read when
     texts = [value for value in (span.attributes or {}).values() if isinstance(value, str)]
 
     if limit == "count":
@@ -385,7 +405,11 @@ def test_limits_of_the_provider_hold_for_untouched_spans(
     elif limit == "length":
         assert max(map(len, texts)) == 4
     else:
-        assert (list(span.links), span.dropped_links) == ([], 1)
+        assert (links, span.dropped_links) == ([], 1)
+    if listening:
+        assert len(starting.seen) == 2
+        assert limit != "count" or max(map(len, starting.seen)) <= 3
+        assert limit != "length" or max(len(text) for texts in starting.seen for text in texts) == 4
 
 
 def test_the_console_exporter_prints_task_spans(loops: Loops, telemetry: Telemetry) -> None:
