@@ -61,6 +61,12 @@ CANDIDATES: Final = (
         name="aiotel-unsampled", title="aiotel, unsampled", make=lambda sink: Aiotel(Unsampled), budget=2.5
     ),
     Candidate(
+        name="aiotel-unsampled-under-span",
+        title="aiotel, unsampled, under a user's span",
+        make=lambda sink: Aiotel(Unsampled, under_user_span=True),
+        budget=2.5,
+    ),
+    Candidate(
         name="aiotel-recorded",
         title="aiotel, recorded, in a tree of tasks",
         make=lambda sink: Aiotel(Counted),

@@ -31,6 +31,7 @@ MAKES: dict[str, Callable[[], Instrument]] = {
     "factory": Factory,
     "aiotel, metrics": lambda: Aiotel(None),
     "aiotel, unsampled": lambda: Aiotel(Unsampled),
+    "aiotel, unsampled, under a span": lambda: Aiotel(Unsampled, under_user_span=True),
     "aiotel, recorded": lambda: Aiotel(Counted),
     "aiotel, under a span": lambda: Aiotel(Counted, under_user_span=True),
     "aiotel, apart": lambda: Aiotel(Counted, trace_max_tasks=1),
