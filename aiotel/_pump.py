@@ -110,9 +110,7 @@ class Pump:
     def _tick(self) -> None:
         with self._draining:
             self._look()
-            ready = self._room(len(self._held))
-            self._end(self._held[:ready])
-            self._held = self._held[ready:]
+            self._hand_on(self._room(len(self._held)))
             if len(self._held) < HELD:
                 self._held += self._records.take(HELD)
             self._tell_failures()
@@ -125,11 +123,13 @@ class Pump:
             if self._flushing:
                 return True
             self._flushing = True
-            self._look()
-            self._tell_failures()
-            return self._end_all(deadline)
+            try:
+                self._look()
+                self._tell_failures()
+                return self._end_all(deadline)
+            finally:
+                self._flushing = False
         finally:
-            self._flushing = False
             self._draining.release()
 
     def _end_all(self, deadline: float) -> bool:
@@ -143,8 +143,12 @@ class Pump:
             if not ready:
                 self._make_room()
                 ready = max(1, self._room(len(self._held)))
-            self._end(self._held[:ready])
-            self._held = self._held[ready:]
+            self._hand_on(ready)
+
+    def _hand_on(self, ready: int) -> None:
+        # Out of the hands first: a span processor that flushes must not meet them again.
+        records, self._held = self._held[:ready], self._held[ready:]
+        self._end(records)
 
     def _tell_failures(self) -> None:
         failures = self._failures.take(HELD)

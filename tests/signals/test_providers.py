@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import (
     ConcurrentMultiSpanProcessor,
+    Event,
     ReadableSpan,
     Span,
     SpanProcessor,
@@ -27,10 +28,12 @@ from opentelemetry.sdk.trace.export import (
     SpanExporter,
     SpanExportResult,
 )
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 import aiotel
+from aiotel._faults import faults
 from aiotel._signals import names
+from aiotel._signals.traces.processor import OurProcessor
 
 from ..conftest import Loops, Telemetry
 from .conftest import Node, grown, last, of, provide
@@ -264,6 +267,93 @@ def test_a_processor_that_raises_harms_nobody(
     assert "a processor's own" in caplog.text
 
 
+class Flushing(SpanProcessor):
+    """Flushes the provider whenever a span ends, as some do for spans that matter."""
+
+    def __init__(self) -> None:
+        self.provider: TracerProvider | None = None
+        self.ended: Counter[str] = Counter()
+        self.all_ended = threading.Event()
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.ended[last(span)] += 1
+        if self.ended["leaf"] >= 20:
+            self.all_ended.set()
+        assert self.provider is not None
+        self.provider.force_flush()
+
+
+@pytest.mark.parametrize("by_the_pump", [True, False])
+def test_a_processor_that_flushes_gets_every_span_once(
+    loops: Loops, telemetry: Telemetry, by_the_pump: bool
+) -> None:
+    flushing = Flushing()
+    flushing.provider = provide(telemetry, flushing)
+
+    async def main() -> None:
+        await asyncio.gather(*(leaf() for _ in range(20)))
+        if by_the_pump:
+            assert await asyncio.to_thread(flushing.all_ended.wait, 10)
+
+    telemetry.start()
+    loops.run(main())
+    aiotel.uninstrument()
+
+    assert flushing.ended == {"leaf": 20, "main": 1}
+    assert len(telemetry.exporter.get_finished_spans()) == 21
+
+
+class Rewriting(SpanProcessor):
+    """Puts other things in the place of what a span has, as redaction and renaming are done in the field."""
+
+    def __init__(self, attribute: str, value: Any) -> None:
+        self._attribute = attribute
+        self._value = value
+
+    def on_end(self, span: ReadableSpan) -> None:
+        setattr(span, self._attribute, self._value)
+
+
+REWRITTEN: dict[str, tuple[str, Any]] = {
+    "attributes": ("_attributes", {"password": "***"}),
+    "name": ("_name", "another"),
+    "status": ("_status", Status(StatusCode.OK)),
+    "events": ("_events", [Event("another", {}, 1)]),
+    "links": ("_links", []),
+    "kind": ("_kind", SpanKind.CLIENT),
+    "parent": ("_parent", SpanContext(1, 2, is_remote=True)),
+    "context": ("_context", SpanContext(1, 3, is_remote=False, trace_flags=TraceFlags(1))),
+    "resource": ("_resource", Resource({"another": 1})),
+    "start_time": ("_start_time", 5),
+    "end_time": ("_end_time", 6),
+}
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["untouched", "written to"])
+@pytest.mark.parametrize("shown", REWRITTEN)
+def test_what_a_processor_puts_in_place_is_what_is_exported(
+    telemetry: Telemetry, shown: str, written: bool
+) -> None:
+    hidden, value = REWRITTEN[shown]
+    provide(telemetry, *([Baggage()] if written else []), Rewriting(hidden, value))
+
+    async def main() -> None:
+        otel_context.attach(baggage.set_baggage("customer", "7"))
+        with aiotel.detached():
+            task = asyncio.create_task(leaf())
+        await task
+
+    telemetry.start()
+    asyncio.run(main())
+    span = next(span for span in telemetry.spans if span.name != "main")
+    found = getattr(span, shown)
+
+    assert found == value or list(found) == list(value)
+    assert "leaf" in span.to_json() or shown == "name"
+    assert span.resource.attributes is not None
+    assert (dict(span.attributes or {}) == value) is (shown == "attributes")
+
+
 def test_processors_that_are_added_later_see_what_starts_from_then_on(
     loops: Loops, telemetry: Telemetry
 ) -> None:
@@ -466,6 +556,50 @@ def test_what_takes_the_place_of_a_global_provider_gets_what_ends_then(
         provider.force_flush()  # type: ignore[attr-defined]  # the SDK's
 
     assert (first.names, second.names) == ({"one": 1}, {"two": 1, "main": 1})
+
+
+@pytest.mark.parametrize("method", ["get_tracer", "add_span_processor"])
+def test_a_provider_that_raises_costs_the_spans_and_nothing_else(
+    loops: Loops, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    class Broken(TracerProvider):
+        pass
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise LookupError("a provider's own")
+
+    async def main() -> str:
+        return await asyncio.create_task(asyncio.sleep(0, "done"))
+
+    setattr(Broken, method, fail)
+    session = aiotel.instrument(aiotel.Config(), tracer_provider=Broken(shutdown_on_exit=False))
+    result = loops.run(main())
+    session.flush()
+    aiotel.uninstrument()
+
+    assert result == "done"
+    assert caplog.text.count("a provider's own") == 1
+
+
+def test_our_processor_never_fails_a_users_span(telemetry: Telemetry) -> None:
+    def fail(*args: Any) -> Any:
+        raise LookupError("a fault of ours")
+
+    provider = telemetry.tracer_provider
+    processor = OurProcessor(fail, fail, set())
+    provider.add_span_processor(processor)
+    before = faults.count
+    with provider.get_tracer("user").start_as_current_span("request"):
+        pass
+    flushed = provider.force_flush()
+    processor.release()
+    found, faults.count = faults.count - before, before
+    latest = [faults.latest.pop(), faults.latest.pop()]
+
+    assert [span.name for span in telemetry.spans] == ["request"]
+    assert flushed is False
+    assert found == 2
+    assert all("a fault of ours" in words for words in latest)
 
 
 def test_two_threads_that_look_at_once_bind_once(telemetry: Telemetry) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
+from ..._faults import faults
 from .. import names
 
 __all__ = ["OurProcessor", "add_first", "remove", "sdk_behind"]
@@ -40,7 +41,11 @@ class OurProcessor(SpanProcessor):
         scope = span.instrumentation_scope
         if scope is not None and scope.name == names.SCOPE:
             return
-        found = running()
+        try:
+            found = running()
+        except Exception as error:  # noqa: BLE001  # ours: it must not end in a user's `start_span`
+            faults.add(error)
+            return
         if found is not None:
             record, task_name = found
             self._carriers.add(record.function.name)
@@ -56,7 +61,11 @@ class OurProcessor(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Hand on what has ended to the processors behind this one, which are flushed next."""
         drain = self._drain
-        return True if drain is None else drain(timeout_millis / 1000)
+        try:
+            return True if drain is None else drain(timeout_millis / 1000)
+        except Exception as error:  # noqa: BLE001  # ours: the processors behind are to be flushed all the same
+            faults.add(error)
+            return False
 
 
 def sdk_behind(provider: Any) -> TracerProvider | None:

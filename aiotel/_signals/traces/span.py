@@ -92,8 +92,8 @@ class TaskSpan(Told, Span):
 
     @property
     def kind(self) -> SpanKind:
-        """Internal, always."""
-        return SpanKind.INTERNAL
+        """Internal, unless somebody has changed it."""
+        return self._kind if self.touched else SpanKind.INTERNAL
 
     @property
     def context(self) -> SpanContext:
@@ -110,13 +110,15 @@ class TaskSpan(Told, Span):
     @property
     def parent(self) -> SpanContext | None:
         """The identity of the span's parent."""
+        if self.touched:
+            return self._parent
         parent = self.parent_id
         return self._identity(parent) if isinstance(parent, int) else parent
 
     @property
-    def start_time(self) -> int:
+    def start_time(self) -> int | None:
         """When the task was created, in ns since the epoch."""
-        return self.source.clock.wall_ns(self.start_ns)
+        return self._start_time if self.touched else self.source.clock.wall_ns(self.start_ns)
 
     @property
     def end_time(self) -> int | None:
@@ -148,12 +150,12 @@ class TaskSpan(Told, Span):
     @property
     def resource(self) -> Resource:
         """Who the telemetry is about."""
-        return self.source.resource
+        return self._resource if self.touched else self.source.resource
 
     @property
-    def instrumentation_scope(self) -> InstrumentationScope:
+    def instrumentation_scope(self) -> InstrumentationScope | None:
         """Ours."""
-        return self.source.scope
+        return self._instrumentation_scope if self.touched else self.source.scope
 
     def is_recording(self) -> bool:
         """Until the task has ended, or the user has ended the span."""
@@ -235,6 +237,7 @@ class TaskSpan(Told, Span):
 
     @_end_time.setter
     def _end_time(self, time_ns: int | None) -> None:
+        self._build()
         self.__dict__["_end_time"] = time_ns
 
     def _start_attributes(self) -> dict[str, Any]:
@@ -250,7 +253,7 @@ class _Shell(Span):
 class _Built:
     """An attribute of the SDK's span that is not there before the span is built.
 
-    Not a data descriptor: once built, the instance's own value is found first.
+    Whoever puts another in its place, as redacting processors do, has the span built first.
     """
 
     def __init__(self, name: str) -> None:
@@ -261,6 +264,10 @@ class _Built:
             return self
         span._build()
         return span.__dict__[self._name]
+
+    def __set__(self, span: TaskSpan, value: Any) -> None:
+        span._build()
+        span.__dict__[self._name] = value
 
 
 def _make_lazy() -> None:

@@ -137,13 +137,22 @@ class Traces:
         if provider is None:
             self.rules.unbind()
             return
-        self._tracer = provider.get_tracer(names.SCOPE, self._version, schema_url=names.SCHEMA_URL)
-        self._sdk = sdk_behind(provider)
-        if self._sdk is not None:
-            self._processor = OurProcessor(self._running, self._drain, self.rules.carriers)
-            add_first(self._sdk, self._processor, changed=self.look)
+        try:
+            self._tracer = provider.get_tracer(names.SCOPE, self._version, schema_url=names.SCHEMA_URL)
+            self._join(sdk_behind(provider))
+        except Exception as error:  # noqa: BLE001  # a stranger's: neither the program nor we are to blame
+            complaints.add(
+                "tracer provider", f"the tracer provider failed, so tasks have no spans: {error!r}"
+            )
+            self._tracer = None
         self._rebind()
         self._on_bound()
+
+    def _join(self, sdk: Any) -> None:
+        if sdk is not None:
+            processor = OurProcessor(self._running, self._drain, self.rules.carriers)
+            add_first(sdk, processor, changed=self.look)
+            self._sdk, self._processor = sdk, processor
 
     def _leave(self) -> None:
         if self._processor is not None:
