@@ -10,8 +10,9 @@ from opentelemetry.trace import INVALID_SPAN, SpanContext, Tracer, set_span_in_c
 from ..._clock import Clock
 from ..._complaints import complaints
 from ..._record import ASKING, DEFERRED, FOREIGN, RECORDED, AnyRecord, Birth, Record, Tree
+from .contexts import without_span
 from .delegating import DelegatingSpan
-from .told import UNSET, Told, fill, without_span
+from .told import UNSET, Told, fill
 
 __all__ = ["ForeignSpan", "ForeignSpans"]
 
@@ -21,8 +22,9 @@ class ForeignSpan(Told, DelegatingSpan):
 
     __slots__ = ()
 
-    clock: Clock
     span: Any = INVALID_SPAN
+    begun_at = 0
+    """In ns since the epoch; the end is told from here, whatever has been done to the clock since."""
 
     def _target(self) -> Any:
         return self.span
@@ -38,7 +40,7 @@ class ForeignSpan(Told, DelegatingSpan):
         status = self.outcome_status()
         if status is not UNSET:
             span.set_status(status)
-        span.end(end_time=self.clock.wall_ns(self.end_ns))
+        span.end(end_time=self.begun_at + self.end_ns - self.start_ns)
 
 
 class ForeignSpans:
@@ -90,14 +92,14 @@ class ForeignSpans:
         return record
 
     def _start(self, record: Any, otel: Context, kept: int = 0) -> Record:
-        record.clock = self._clock
+        record.begun_at = self._clock.wall_ns(record.start_ns)
         try:
             record.span = self._tracer.start_span(
                 record.function.qualname,
                 context=otel,
                 attributes=record.creation_attributes(),
                 links=record.own_links(),
-                start_time=self._clock.wall_ns(record.start_ns),
+                start_time=record.begun_at,
             )
         except Exception as error:  # noqa: BLE001  # a stranger's: neither the program nor we are to blame
             complaints.add("tracer", f"the tracer failed, so a task has no span: {error!r}")

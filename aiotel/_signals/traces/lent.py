@@ -11,9 +11,11 @@ from typing import Any
 
 from opentelemetry.trace import Span, SpanContext
 
+from ..._record import RECORDED, AnyRecord
 from .delegating import DelegatingSpan
+from .told import Told
 
-__all__ = ["LentSpan", "lend"]
+__all__ = ["LentSpan", "lend", "lender_of"]
 
 
 class LentSpan(DelegatingSpan):
@@ -67,3 +69,18 @@ def lend(record: Any, user: Any) -> LentSpan:
     _set_record(lent, record)
     _set_user(lent, user)
     return lent
+
+
+def lender_of(span: Any, above: SpanContext, parent: AnyRecord | None) -> Told | None:
+    """The record under whose span a new task hangs, where that is not the user's span itself.
+
+    The creating task, where its caller gave it a context of their own, is not current in it; it
+    shows by having the very same span above it.
+    """
+    if type(span) is LentSpan:
+        return span.record  # type: ignore[no-any-return]  # one that has a span
+    if isinstance(span, Told):
+        return span
+    if isinstance(parent, Told) and parent.hidden and parent.flags & RECORDED and parent.origin is above:
+        return parent
+    return None

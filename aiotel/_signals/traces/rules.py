@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any
 
-from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext
-from opentelemetry.trace.propagation import _SPAN_KEY
 
 from ..._record import (
     DEFERRED,
@@ -27,42 +25,27 @@ from ..._record import (
     Record,
     Tree,
 )
+from .contexts import (
+    DETACHED_KEY,
+    SPAN_KEY,
+    SPECIAL,
+    current,
+    is_suppressed,
+    otel_context_of,
+    variable,
+    with_span,
+    without_span,
+)
 from .ids import random_span_id
-from .lent import LentSpan, lend
+from .lent import LentSpan, lend, lender_of
+from .maker import Maker
 from .sdk import SdkSpans
 from .span import TaskSpan
-from .told import EMPTY, Told, Undecided, fill, unrecorded, without_span
+from .told import Told, Undecided, fill, unrecorded
 
-__all__ = ["DETACHED_KEY", "Maker", "TaskRules"]
-
-DETACHED_KEY: Final = otel_context.create_key("aiotel-detached")
-"""In OpenTelemetry's context where tasks are to start traces of their own."""
-
-_SPECIAL: Final = frozenset(
-    {DETACHED_KEY, "suppress_instrumentation", otel_context._SUPPRESS_INSTRUMENTATION_KEY}
-)
-_SUPPRESSED: Final = (otel_context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")
+__all__ = ["DETACHED_KEY", "TaskRules"]
 
 Begun = tuple[Record, contextvars.Context | None]
-
-
-class Maker(Protocol):
-    """Makes the records of tasks that may have spans, by one tracer. `Birth.otel` is where they will run."""
-
-    inherited: bool
-    """See `Rules.inherited`."""
-
-    def decide(self, record: Told) -> None:
-        """Settle whether the first task of a trace, of class `Undecided`, has a span."""
-
-    def child(self, birth: Birth, parent: AnyRecord) -> Record:
-        """A task in the trace of the task that creates it; that is decided."""
-
-    def under(self, birth: Birth, above: SpanContext, parent: Told | None) -> Record:
-        """A task under the user's span `above`; or under the span of a task that is under one itself."""
-
-    def apart(self, birth: Birth, parent: AnyRecord | None, above: SpanContext | None, reason: str) -> Record:
-        """A task in a trace of its own, linked to the span `above`, or to that of the task `parent`."""
 
 
 class TaskRules:
@@ -74,11 +57,7 @@ class TaskRules:
     def __init__(self, *, max_age_ns: int, max_tasks: int, writes: str, look: Callable[[], None]) -> None:
         self.max_age_ns = max_age_ns
         self.max_tasks = max_tasks
-        self.current: Callable[[], Mapping[str, Any]] = otel_context._RUNTIME_CONTEXT.get_current
-        variable = getattr(otel_context._RUNTIME_CONTEXT, "_current_context", None)
-        self._variable: Any = variable
-        if variable is not None:
-            self.current = variable.get
+        self.current = current
         self._writes_to_user = writes == "user"
         self._look = look
         self.carriers: set[str] = set()
@@ -101,7 +80,7 @@ class TaskRules:
         if isinstance(maker, SdkSpans):
             self.span_class, self.span_id = maker.span_class, maker.span_id
             self.inherited = maker.inherited
-            if maker.inherited and maker.follow and self._writes_to_user and self._variable is not None:
+            if maker.inherited and maker.follow and self._writes_to_user and variable is not None:
                 self._quick = maker
         self.bound = True
 
@@ -109,9 +88,9 @@ class TaskRules:
         self, otel: Mapping[str, Any], function: Function, parent: AnyRecord | None, now_ns: int
     ) -> Begun | None:
         """See `Rules.begin_under`."""
-        span: Any = otel.get(_SPAN_KEY)
+        span: Any = otel.get(SPAN_KEY)
         quick = self._quick
-        if span is None or quick is None or (len(otel) > 1 and not _SPECIAL.isdisjoint(otel)):
+        if span is None or quick is None or (len(otel) > 1 and not SPECIAL.isdisjoint(otel)):
             return None
         if type(span) is LentSpan:
             above = span.record
@@ -134,24 +113,24 @@ class TaskRules:
         record.start_ns = now_ns
         record.end_ns = 0
         values = otel.copy()  # type: ignore[attr-defined]  # a dict
-        values[_SPAN_KEY] = lend(record, user)
+        values[SPAN_KEY] = lend(record, user)
         context = contextvars.copy_context()
-        context.run(self._variable.set, Context(values))
+        context.run(variable.set, Context(values))
         return record, context
 
     def begin(self, birth: Birth) -> Begun | None:
         """See `Rules.begin`."""
-        otel = birth.otel = self._context_of(birth)
-        if otel and any(otel.get(key) for key in _SUPPRESSED):
+        otel = birth.otel = otel_context_of(birth)
+        if otel and is_suppressed(otel):
             return None
         if not self.bound:
             self._look()
-        span: Any = otel.get(_SPAN_KEY)
+        span: Any = otel.get(SPAN_KEY)
         above: SpanContext | None = None if span is None else span.get_span_context()
         if above is not None and not above.is_valid:
             span = above = None
         if not self.bound or self._maker is None:
-            return self._without_spans(birth, above), self._undetached(birth)
+            return self._without_spans(birth, above), _undetached(birth)
         return self._with_spans(self._maker, birth, span, above)
 
     def decide(self, record: Told) -> None:
@@ -185,21 +164,21 @@ class TaskRules:
         if parent is not None and reason is None:
             reason = self._overgrown(parent, birth.start_ns)
         if parent is None or reason is not None:
-            return maker.apart(birth, parent, above, reason or ""), self._without_current(birth)
+            return maker.apart(birth, parent, above, reason or ""), _without_current(birth)
         record = maker.child(birth, parent)
         if record.flags & RECORDED and record.origin is parent.origin:
             self._count(record)
         return record, None
 
     def _under(self, maker: Maker, birth: Birth, span: Any, above: SpanContext) -> Begun:
-        record: Any = maker.under(birth, above, _record_of(span, above, birth.parent))
+        record: Any = maker.under(birth, above, lender_of(span, above, birth.parent))
         if not record.flags & RECORDED:
             return record, None
         if birth.context is not None:
             record.hidden = True
             return record, None
         user = span.user if type(span) is LentSpan else span
-        return record, self._with_current(birth.otel, lend(record, user) if self._writes_to_user else record)
+        return record, with_span(birth.otel, lend(record, user) if self._writes_to_user else record)
 
     def _root(self, birth: Birth) -> Record:
         record = self._undecided(birth, DEFERRED)
@@ -208,15 +187,6 @@ class TaskRules:
         return record
 
     # Building blocks.
-
-    def _context_of(self, birth: Birth) -> Context:
-        if birth.context is None:
-            return self.current()  # type: ignore[return-value]  # OpenTelemetry's own
-        if self._variable is not None:
-            given: Context = birth.context.get(self._variable, EMPTY)
-            return given
-        current: Context = birth.context.copy().run(otel_context.get_current)
-        return current
 
     def _creator(self, birth: Birth) -> AnyRecord | None:
         """The record of the task that creates this one, made now if need be, and decided."""
@@ -250,41 +220,18 @@ class TaskRules:
         else:
             record.hidden = True
 
-    def _with_current(self, otel: Context, span: Any) -> contextvars.Context:
-        """A copy of the caller's context with this span current, or with none."""
-        values = {key: value for key, value in otel.items() if key != DETACHED_KEY}
-        values.pop(_SPAN_KEY, None)
-        if span is not None:
-            values[_SPAN_KEY] = span
-        context = contextvars.copy_context()
-        context.run(otel_context.attach, Context(values))
-        return context
 
-    def _without_current(self, birth: Birth) -> contextvars.Context | None:
-        """The context for a task with a trace of its own; where the caller gave one, that is left alone."""
-        if birth.context is None and (_SPAN_KEY in birth.otel or DETACHED_KEY in birth.otel):
-            return self._with_current(birth.otel, None)
-        return None
-
-    def _undetached(self, birth: Birth) -> contextvars.Context | None:
-        """What is created inside `detached()` is detached, and not what that creates in turn."""
-        if birth.context is None and DETACHED_KEY in birth.otel:
-            return self._with_current(birth.otel, birth.otel.get(_SPAN_KEY))
-        return None
+def _without_current(birth: Birth) -> contextvars.Context | None:
+    """The context for a task with a trace of its own; where the caller gave one, that is left alone."""
+    if birth.context is None and (SPAN_KEY in birth.otel or DETACHED_KEY in birth.otel):
+        return with_span(birth.otel, None)
+    return None
 
 
-def _record_of(span: Any, above: SpanContext, parent: AnyRecord | None) -> Told | None:
-    """The record under whose span a new task hangs, where that is not the user's span itself.
-
-    The creating task, where its caller gave it a context of their own, is not current in it; it
-    shows by having the very same span above it.
-    """
-    if type(span) is LentSpan:
-        return span.record  # type: ignore[no-any-return]  # one that has a span
-    if isinstance(span, Told):
-        return span
-    if isinstance(parent, Told) and parent.hidden and parent.flags & RECORDED and parent.origin is above:
-        return parent
+def _undetached(birth: Birth) -> contextvars.Context | None:
+    """What is created inside `detached()` is detached, and not what that creates in turn."""
+    if birth.context is None and DETACHED_KEY in birth.otel:
+        return with_span(birth.otel, birth.otel.get(SPAN_KEY))
     return None
 
 

@@ -16,7 +16,6 @@ from opentelemetry.trace import (
     get_current_span,
     set_span_in_context,
 )
-from opentelemetry.trace.propagation import _SPAN_KEY
 
 from ..._complaints import complaints
 from ..._record import (
@@ -32,11 +31,12 @@ from ..._record import (
     Record,
     Tree,
 )
+from .contexts import SPAN_KEY, without_span
 from .ids import Ids
 from .sampling import children_follow, fixed_flags, flags_of, parent_based
 from .source import Source
 from .span import NO_STATE, TaskSpan, span_class_for
-from .told import Told, fill, unrecorded, without_span
+from .told import Told, fill, unrecorded
 
 __all__ = ["SdkSpans"]
 
@@ -228,5 +228,5 @@ class SdkSpans:
 
 
 def _span_id_in(otel: Context) -> int | None:
-    span: Any = otel.get(_SPAN_KEY)
+    span: Any = otel.get(SPAN_KEY)
     return None if span is None else span.get_span_context().span_id

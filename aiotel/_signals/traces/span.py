@@ -10,13 +10,14 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+from .lazy import Shell, make_lazy
 from .source import Source
 from .told import Told
 
@@ -45,10 +46,6 @@ class TaskSpan(Told, Span):
     """The trace state that the sampler gave back, where it was asked."""
     complete = False
     """The SDK's state has what is known at the end."""
-
-    def __new__(cls) -> Self:
-        """An empty record, to be filled by `_hooks.tasks`."""
-        return object.__new__(cls)
 
     # Written by us.
 
@@ -184,15 +181,13 @@ class TaskSpan(Told, Span):
                 return
         _log.warning("Calling end() on an ended span.")
 
-    # Built when needed.
-
     def _build(self) -> None:
         """Make this a complete span of the SDK's, by the SDK's own constructor."""
         with _building:
             if self.touched:
                 return
             source = self.source
-            shell: Any = object.__new__(_Shell)
+            shell: Any = object.__new__(Shell)
             Span.__init__(
                 shell,
                 name=self.function.qualname,
@@ -231,8 +226,9 @@ class TaskSpan(Told, Span):
     def _end_time(self) -> int | None:
         # Whatever the SDK's methods do, they ask this first: the end of the task is the end of the span.
         known: int | None = self.__dict__.get("_end_time")
-        if known is None and self.end_ns:
-            return self.source.clock.wall_ns(self.end_ns)
+        start = self.start_time
+        if known is None and self.end_ns and start is not None:
+            return start + self.end_ns - self.start_ns
         return known
 
     @_end_time.setter
@@ -246,38 +242,7 @@ class TaskSpan(Told, Span):
         return self.creation_attributes()
 
 
-class _Shell(Span):
-    """A span that only lends its state."""
-
-
-class _Built:
-    """An attribute of the SDK's span that is not there before the span is built.
-
-    Whoever puts another in its place, as redacting processors do, has the span built first.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __get__(self, span: TaskSpan | None, owner: type) -> Any:
-        if span is None:
-            return self
-        span._build()
-        return span.__dict__[self._name]
-
-    def __set__(self, span: TaskSpan, value: Any) -> None:
-        span._build()
-        span.__dict__[self._name] = value
-
-
-def _make_lazy() -> None:
-    probe = object.__new__(_Shell)
-    Span.__init__(probe, name="", context=SpanContext(1, 1, False), resource=Resource({}))
-    for name in probe.__dict__.keys() - vars(TaskSpan).keys():
-        setattr(TaskSpan, name, _Built(name))
-
-
-_make_lazy()
+make_lazy(TaskSpan)
 
 
 def span_class_for(source: Source) -> type[TaskSpan]:

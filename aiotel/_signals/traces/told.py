@@ -8,14 +8,12 @@ from typing import Any, Final
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Event
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, format_span_id, format_trace_id
-from opentelemetry.trace.propagation import _SPAN_KEY
 
 from ..._record import RAISED, Birth, Record, line_of
 from .. import names
 
-__all__ = ["EMPTY", "UNSET", "Told", "Undecided", "fill", "unrecorded", "without_span"]
+__all__ = ["UNSET", "Told", "Undecided", "fill", "unrecorded"]
 
-EMPTY: Final = Context()
 UNSET: Final = Status(StatusCode.UNSET)
 
 
@@ -32,7 +30,7 @@ class Told(Record):
     """The span that the task would have been a child of."""
     hidden = False
     """The task is under a user's span, but its caller gave it a context in which its own is not current."""
-    born_in: Context = EMPTY
+    born_in: Context = Context()
     """OpenTelemetry's context in which the task was created, until it is decided whether it has a span."""
     notes: tuple[Event, ...] = ()
 
@@ -115,8 +113,3 @@ def unrecorded(of: Birth | Record, origin: Any, flags: int) -> Record:
     record.flags = flags
     record.start_ns = of.start_ns
     return record
-
-
-def without_span(otel: Context) -> Context:
-    """OpenTelemetry's context with no current span."""
-    return Context({key: value for key, value in otel.items() if key != _SPAN_KEY}) if otel else otel

@@ -19,8 +19,9 @@ from .. import names
 from .arrival import on_arrival
 from .foreign import ForeignSpans
 from .ids import Ids
+from .maker import Maker
 from .processor import OurProcessor, add_first, remove, sdk_behind
-from .rules import Maker, TaskRules
+from .rules import TaskRules
 from .sdk import SdkSpans
 from .source import Source
 from .span import TaskSpan
