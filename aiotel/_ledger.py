@@ -130,8 +130,10 @@ class Ledger:
         dead = set()
         while self.gone:
             dead.add(id(self.gone.popleft()))
-        keys = [key for key, record in self.live.items() if _reference_id(record) in dead]
-        return [self.live.pop(key) for key in keys]
+        # A copy: at the end of a session another thread than the loop's looks through it.
+        keys = [key for key, record in list(self.live.items()) if _reference_id(record) in dead]
+        found = [self.live.pop(key, None) for key in keys]
+        return [record for record in found if record is not None]
 
 
 def _ignore(task: Any) -> None:

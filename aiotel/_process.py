@@ -145,6 +145,8 @@ def _refuse_unsupported() -> None:
 
 
 def _after_fork() -> None:
+    global _lock  # noqa: PLW0603  # the thread that held it is not in this process
+    _lock = threading.RLock()
     session = _session
     if session is None:
         return

@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import time
+import threading
 from asyncio import AbstractEventLoop
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, get_args
 
@@ -121,11 +122,7 @@ class Session:
         """
         if self._closed:
             return True
-        deadline = time.monotonic() + timeout
-        in_time = self._pump.flush(timeout)
-        if self._providers is not None:
-            in_time &= _within(self._providers.force_flush, deadline)
-        return in_time
+        return _within(partial(self._flush, timeout), timeout)
 
     def close(self, *, timeout: float = 2.0) -> bool:
         """Put everything back as it was found, and flush. Closing twice changes nothing.
@@ -139,7 +136,6 @@ class Session:
         atexit.unregister(self.at_exit)
         self._detach()
         self._ledgers.close()
-        self._absorb()
         in_time = self._pump.stop(self._last, timeout)
         if self._providers is not None:
             self._providers.withdraw()
@@ -233,6 +229,12 @@ class Session:
         for ledger in self._ledgers.take_closed():
             self._metrics.absorb(ledger.every_function())
 
+    def _flush(self, timeout: float) -> bool:
+        in_time = self._pump.flush(timeout)
+        if self._providers is not None:
+            self._providers.force_flush()
+        return in_time
+
     def _drain(self, timeout: float) -> bool:
         """What the provider's `force_flush` does with us."""
         return self._closed or self._pump.flush(timeout)
@@ -263,6 +265,7 @@ class Session:
             return
         self._pid = os.getpid()
         self._ledgers.forget()
+        self._traces.forget()
         self._faults = faults.count
         self._metrics.forget()
         self._instruments.forget()
@@ -277,11 +280,10 @@ def _disabled_by_environment() -> bool:
     return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
-def _within(step: Any, deadline: float) -> bool:
-    """Do something that may hang on a thread that may be left behind."""
-    import threading
-
-    worker = threading.Thread(target=step, name="aiotel-flush", daemon=True)
+def _within(step: Callable[[], bool], timeout: float) -> bool:
+    """Do something that may hang, on a thread that may be left behind; False where it took longer."""
+    outcome = [False]
+    worker = threading.Thread(target=lambda: outcome.__setitem__(0, step()), name="aiotel-flush", daemon=True)
     worker.start()
-    worker.join(max(0.0, deadline - time.monotonic()))
-    return not worker.is_alive()
+    worker.join(timeout)
+    return outcome[0]

@@ -25,7 +25,7 @@ def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Cal
     limit = mailbox.limit
     clock = _clock
 
-    def done(task: Any) -> None:
+    def done(task: Any) -> None:  # noqa: C901, PLR0912  # the hot path
         try:
             record: Any = live.pop(id(task), None)
             if record is None:
@@ -45,7 +45,8 @@ def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Cal
             else:
                 outcome = RAISED
                 durations = function.raised
-                error = summary_of(exception)
+                if record.flags & (RECORDED | DEFERRED):
+                    error = summary_of(exception)
                 ledger.remember_failed(task, record)
             if len(durations) < DURATIONS:
                 durations.append(now_ns - record.start_ns)

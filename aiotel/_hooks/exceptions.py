@@ -26,7 +26,9 @@ def message_of(exception: BaseException) -> str:
     """The exception's text, cut; its `__str__` is the user's and may do anything."""
     try:
         message = str(exception)
-    except Exception as error:  # noqa: BLE001  # said in the docstring
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # said in the docstring
         return f"<its __str__ raised {type(error).__name__}>"
     if len(message) > MESSAGE:
         message = message[:MESSAGE] + "…"

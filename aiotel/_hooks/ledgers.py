@@ -122,8 +122,11 @@ class Ledgers:
     def close(self) -> None:
         """End all records as they stand, and leave the loops as they were."""
         self._closed = True
-        for ledger in self._open:
-            settle_all(ledger, self._mailbox)
+        for ledger in list(self._open):
+            try:
+                settle_all(ledger, self._mailbox)
+            except Exception as error:  # noqa: BLE001  # ours; the other loops are to be left as they were too
+                faults.add(error)
             _take_off(ledger)
 
     def forget(self) -> None:

@@ -160,6 +160,7 @@ class Tasks:
             except Exception as error:  # noqa: BLE001  # ours, not the program's
                 faults.add(error)
             else:
+                task = None  # what is raised below holds this frame, which is not to hold the running task
                 if (
                     not plain
                     or loop._task_factory is not None
@@ -171,13 +172,17 @@ class Tasks:
                         record = _unrecorded(function, origin, flags, now_ns)
                     return create(ledger, record, context, original, loop, coro, kwargs)
                 # All that `original` does then; a call less makes up for a part of what we add.
-                if not kwargs:
-                    task = classes.Task(coro, loop=loop, context=context)
-                elif context is None:
-                    task = classes.Task(coro, loop=loop, **kwargs)
-                else:
-                    kwargs["context"] = context
-                    task = classes.Task(coro, loop=loop, **kwargs)
+                try:
+                    if not kwargs:
+                        task = classes.Task(coro, loop=loop, context=context)
+                    elif context is None:
+                        task = classes.Task(coro, loop=loop, **kwargs)
+                    else:
+                        kwargs["context"] = context
+                        task = classes.Task(coro, loop=loop, **kwargs)
+                except BaseException:
+                    self._abandon(record)
+                    raise
                 try:
                     if record is None:
                         record = unrecorded(task, ledger.mourn)
@@ -208,6 +213,7 @@ class Tasks:
         kwargs: dict[str, Any],
     ) -> Any:
         """Have the task made by whoever makes tasks on this loop; it may have ended when that returns."""
+        before = ledger.starting, ledger.starting_record
         ledger.starting, ledger.starting_record = coro, record
         try:
             task = _create_within(context, original, loop, coro, kwargs)
@@ -215,14 +221,16 @@ class Tasks:
             self._abandon(record)
             raise
         finally:
-            ledger.starting = ledger.starting_record = None
+            ledger.starting, ledger.starting_record = before
         try:
             _hide_our_frames(task)
             if not (asyncio.isfuture(task) and hasattr(task, "_exception")):
                 self._abandon(record)  # a factory may return anything
             elif task.done():
                 end_at_once(ledger, record, task)
-            elif ledger.live.get(id(task)) is not record:
+            elif (inner := ledger.live.get(id(task))) is not record:
+                if inner is not None:  # somebody in between has wrapped the coroutine: ours is the program's
+                    self._abandon(inner)
                 register(ledger, record, task)
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)
@@ -255,9 +263,9 @@ class Tasks:
     def _bury(self, ledger: Ledger) -> None:
         settle_gone(ledger, self._mailbox)
 
-    def _abandon(self, record: Record) -> None:
-        """The task could not be made. Who was told that its span has started is told that it ended."""
-        if record.flags & RECORDED and not self._rules.inherited:
+    def _abandon(self, record: AnyRecord | None) -> None:
+        """The record has no task. Who was told that its span has started is told that it ended."""
+        if isinstance(record, Record) and record.flags & RECORDED and not self._rules.inherited:
             record.conclude(_clock(), RAISED, task_name=None, error=None)
             self._mailbox.put(record)
 
@@ -283,11 +291,9 @@ def eager_record(ledger: Ledger, task: Any) -> Record | None:
 def _create_within(
     context: Context | None, original: CreateTask, loop: Any, coro: Any, kwargs: dict[str, Any]
 ) -> Any:
-    """Create the task so that it runs in this context; a factory may not take one."""
+    """Create the task so that it runs in this context: neither a factory nor an override may take one."""
     if context is None:
         return original(loop, coro, **kwargs)
-    if loop.get_task_factory() is None:
-        return original(loop, coro, **{**kwargs, "context": context})
     return context.run(partial(original, loop, coro, **kwargs))
 
 

@@ -7,6 +7,7 @@ once, by an exporter, and to build what the SDK keeps in a span costs ten times 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -27,6 +28,15 @@ NO_STATE: Final = TraceState()
 _log = logging.getLogger(__name__)
 # Re-entrant: a finalizer that runs while one span is being built may write to another.
 _building = threading.RLock()
+
+
+def _after_fork() -> None:
+    global _building  # noqa: PLW0603  # the thread that held it is not in this process
+    _building = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class TaskSpan(Told, Span):

@@ -106,6 +106,10 @@ class Traces:
             if processor is not self._processor:
                 processor.force_flush()
 
+    def forget(self) -> None:
+        """In a child process: the thread that was looking is not there."""
+        self._binding = threading.Lock()
+
     def close(self) -> None:
         """Leave the provider as it was found."""
         self._forget()
