@@ -14,7 +14,7 @@ from typing import Any, Final
 from .._faults import faults
 from .._ledger import Ledger
 from .._mailbox import Mailbox
-from .._record import FOREIGN, RECORDED, SAMPLED, AnyRecord, Record, line_of
+from .._record import DEFERRED, FOREIGN, RECORDED, SAMPLED, AnyRecord, Record, line_of
 from ..observations import Failure, Source, TaskFacts
 from .exceptions import facts_of
 
@@ -148,16 +148,28 @@ def task_facts(task: Any, record: AnyRecord | None) -> TaskFacts | None:
         return TaskFacts(name=get_name(), function=_qualname(task))
     span = record if isinstance(record, Record) and record.flags & RECORDED else None
     code = None if span is None else span.site_code
+    trace_id, span_id, sampled = _identity_of(record)
     return TaskFacts(
         name=get_name(),
         function=record.function.name,
-        trace_id=record.origin.trace_id if span is not None or record.flags & FOREIGN else 0,
-        span_id=0 if span is None else span.span_id,
-        sampled=bool(record.flags & SAMPLED),
+        trace_id=trace_id,
+        span_id=span_id,
+        sampled=sampled,
         created_file=None if code is None else code.co_filename,
         created_line=None if code is None or span is None else line_of(code, span.site_instruction),
         created_function=None if code is None else code.co_qualname,
     )
+
+
+def _identity_of(record: AnyRecord) -> tuple[int, int, bool]:
+    """Trace id, span id and sampled flag of the task's span; or of the user's span around it or inside it."""
+    origin, flags = record.origin, record.flags
+    if isinstance(record, Record) and flags & RECORDED:
+        return origin.trace_id, record.span_id, bool(flags & SAMPLED)
+    if flags & FOREIGN:
+        return origin.trace_id, origin.span_id, False
+    # A connection's task has the identity of the root span that it carries, which was sampled.
+    return (origin.trace_id, origin.root_id, origin.trace_id != 0) if flags & DEFERRED else (0, 0, False)
 
 
 def _qualname(task: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import random
 import threading
 from collections.abc import Callable, Coroutine
@@ -532,6 +533,50 @@ def test_a_connections_task_gives_way_to_the_root_span_that_it_carries(
     assert spans.count("request") == 2
     assert spans.count("leaf") == (2 if spans_under_it else 0)
     assert all(span.parent is None and of(span, names.TASK_NAME) for span in requests)
+
+
+def test_a_failure_of_a_connections_task_is_logged_in_the_trace_of_the_root_that_it_carried(
+    loops: Loops, telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracer = telemetry.tracer_provider.get_tracer("user")
+
+    async def connected() -> None:
+        with tracer.start_as_current_span("request"):
+            await asyncio.sleep(0)
+        raise ValueError("after the request")
+
+    async def main() -> None:
+        await asyncio.wait([await from_a_callback(connected)])
+
+    telemetry.start()
+    loops.run(main())
+    gc.collect()
+    [log] = telemetry.logs
+    root = telemetry.span("request").context
+
+    assert (log.trace_id, log.span_id, log.trace_flags) == (root.trace_id, root.span_id, 1)
+    assert "connected" not in telemetry.parents()
+
+
+def test_a_failure_under_an_unsampled_span_is_logged_with_that_spans_identity(
+    loops: Loops, telemetry: Telemetry
+) -> None:
+    unsampled = trace.NonRecordingSpan(trace.SpanContext(7, 8, is_remote=True))
+
+    async def failing() -> None:
+        raise ValueError("unseen")
+
+    async def main() -> None:
+        with trace.use_span(unsampled):
+            task = asyncio.create_task(failing())
+        await asyncio.wait([task])
+
+    telemetry.start()
+    loops.run(main())
+    gc.collect()
+    [log] = telemetry.logs
+
+    assert (log.trace_id, log.span_id, log.trace_flags) == (7, 8, 0)
 
 
 def test_a_callbacks_task_without_a_root_span_inside_keeps_its_own(

@@ -49,6 +49,9 @@ class OurProcessor(SpanProcessor):
         if found is not None:
             record, task_name = found
             self._carriers.add(record.function.name)
+            # What the task does is told with these, until it turns out to have a span of its own.
+            identity = span.get_span_context()
+            record.origin.trace_id, record.origin.root_id = identity.trace_id, identity.span_id
             span.set_attribute(names.TASK_NAME, task_name)
 
     def on_end(self, span: ReadableSpan) -> None:
