@@ -444,6 +444,28 @@ def test_a_users_own_span_inside_a_task_is_under_the_task(loops: Loops, telemetr
     }
 
 
+def test_the_rules_hold_where_one_loop_alone_is_instrumented(loops: Loops, telemetry: Telemetry) -> None:
+    loop = loops.new()
+    seen: list[trace.Span] = []
+
+    async def handler() -> None:
+        seen.append(trace.get_current_span())
+        seen[0].set_attribute("written", 1)
+        await asyncio.create_task(leaf())
+
+    async def main() -> None:
+        with tracer_of(telemetry).start_as_current_span("request"):
+            await asyncio.create_task(handler())
+
+    telemetry.start(loop=loop)
+    loop.run_until_complete(main())
+    loop.close()
+
+    assert type(seen[0]) is LentSpan
+    assert of(telemetry.span("request"), "written") == 1
+    assert telemetry.parents() == {"main": None, "request": None, "handler": "request", "leaf": "handler"}
+
+
 @pytest.mark.parametrize("how", ["broken off", "collected"])
 def test_generators_closed_by_the_collector_find_nothing_to_detach(
     loops: Loops, telemetry: Telemetry, caplog: pytest.LogCaptureFixture, how: str

@@ -47,11 +47,11 @@ def provider_with(exporter: Any, limits: SpanLimits | None = None) -> TracerProv
     return provider
 
 
-def begun(provider: TracerProvider) -> TaskSpan:
+def begun(provider: TracerProvider, clock: Clock | None = None) -> TaskSpan:
     """The span of a task that runs."""
     tracer = provider.get_tracer(names.SCOPE)
     assert isinstance(tracer, Tracer)
-    spans = SdkSpans(Source(tracer, Clock()), Ids())
+    spans = SdkSpans(Source(tracer, clock or Clock()), Ids())
     birth = Birth(Function("module.Checkout.pay", "Checkout.pay", None), time.monotonic_ns())
     birth.otel = {}
     link = SpanContext(5, 6, is_remote=False, trace_flags=TraceFlags(1))
@@ -223,6 +223,32 @@ def test_to_look_changes_nothing(outcome: str) -> None:
     assert "Checkout.pay" in record.to_json()
     assert "_attributes" in vars(record)
     assert (before, identity, end) == (told(record), record.context, record.end_time)
+
+
+class Day:
+    """A clock on the wall, which somebody may set."""
+
+    def __init__(self) -> None:
+        self.offset_ns = 10**18
+
+    def time_ns(self) -> int:
+        return time.monotonic_ns() + self.offset_ns
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_a_span_lasts_as_long_as_its_task_whoever_sets_the_clock(touched: bool) -> None:
+    day = Day()
+    clock = Clock(time_ns=day.time_ns)
+    record = begun(provider_with(InMemorySpanExporter()), clock)
+    if touched:
+        record.set_attribute("touched", 1)
+    day.offset_ns -= 3600 * 10**9
+    clock.adjust()
+    ended(record)
+
+    assert record.start_time is not None
+    assert record.end_time is not None
+    assert record.end_time - record.start_time == record.end_ns - record.start_ns
 
 
 def test_notes_are_events_whether_or_not_somebody_has_written() -> None:
