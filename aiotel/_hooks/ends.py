@@ -18,7 +18,7 @@ __all__ = ["done_callback", "end_at_once", "register", "settle_all", "settle_gon
 _clock = time.monotonic_ns
 
 
-def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Callable[[Any], None]:  # noqa: C901
+def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Callable[[Any], None]:  # noqa: C901, PLR0915
     """The done callback of every task of one loop: the other half of the hot path."""
     live = ledger.live
     letters = mailbox.queue
@@ -26,8 +26,9 @@ def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Cal
     clock = _clock
 
     def done(task: Any) -> None:  # noqa: C901, PLR0912  # the hot path
+        record: Any = None
         try:
-            record: Any = live.pop(id(task), None)
+            record = live.pop(id(task), None)
             if record is None:
                 return
             now_ns = clock()
@@ -67,7 +68,12 @@ def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Cal
                     ledger.dropped += 1
         except Exception as fault:  # noqa: BLE001  # ours, not the program's
             faults.add(fault)
+        except BaseException:  # a signal's handler ends the program: what is left is settled then
+            if record is not None:
+                live[id(task)] = record
+            raise
 
+    done.__qualname__ = "aiotel"  # it shows in the task's repr
     return done
 
 

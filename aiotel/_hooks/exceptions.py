@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from types import CodeType
-from typing import Final
+from collections import deque
+from types import TracebackType
+from typing import Any, Final
 
 from ..observations import ExceptionFacts, Frame
 
@@ -14,22 +15,33 @@ MESSAGE: Final = 4096
 LEAVES: Final = 32
 """How many exceptions of a group, and how many causes, are kept."""
 
+# Python's own look at a class and an exception: those of the program may have ideas about theirs.
+_module: Any = vars(type)["__module__"].__get__
+_qualname: Any = vars(type)["__qualname__"].__get__
+_cause: Any = vars(BaseException)["__cause__"].__get__
+_context: Any = vars(BaseException)["__context__"].__get__
+_suppressed: Any = vars(BaseException)["__suppress_context__"].__get__
+_traceback: Any = vars(BaseException)["__traceback__"].__get__
+_leaves: Any = vars(BaseExceptionGroup)["exceptions"].__get__
+
 
 def type_of(exception: BaseException) -> str:
     """The qualified name of the exception's class, builtins bare."""
     kind = type(exception)
-    module = kind.__module__
-    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+    module, name = _module(kind), _qualname(kind)
+    return f"{module}.{name}" if type(module) is str and module != "builtins" else str(name)
 
 
 def message_of(exception: BaseException) -> str:
     """The exception's text, cut; its `__str__` is the user's and may do anything."""
     try:
         message = str(exception)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # somebody is ending the program, from a signal's handler
         raise
     except BaseException as error:  # noqa: BLE001  # said in the docstring
-        return f"<its __str__ raised {type(error).__name__}>"
+        return f"<its __str__ raised {type_of(error)}>"
+    if type(message) is not str:
+        message = str.__str__(message)  # a text that is an object of theirs
     if len(message) > MESSAGE:
         message = message[:MESSAGE] + "…"
     # Lone surrogates cannot be sent.
@@ -50,13 +62,13 @@ def _facts(exception: BaseException, frames: int, seen: set[int], budget: list[i
     seen.add(id(exception))
     budget[0] -= 1
     kept, left_out = _frames_of(exception, frames)
-    cause, how = exception.__cause__, "cause"
-    if cause is None and not exception.__suppress_context__:
-        cause, how = exception.__context__, "context"
+    cause, how = _cause(exception), "cause"
+    if cause is None and not _suppressed(exception):
+        cause, how = _context(exception), "context"
     chained = cause is not None and id(cause) not in seen and budget[0] > 0
     leaves = []
     if isinstance(exception, BaseExceptionGroup):
-        for leaf in exception.exceptions:
+        for leaf in _leaves(exception):
             if budget[0] > 0 and id(leaf) not in seen:
                 leaves.append(_facts(leaf, frames, seen, budget))
     return ExceptionFacts(
@@ -64,7 +76,7 @@ def _facts(exception: BaseException, frames: int, seen: set[int], budget: list[i
         message=message_of(exception),
         frames=kept,
         frames_left_out=left_out,
-        cause=_facts(cause, frames, seen, budget) if chained and cause is not None else None,
+        cause=_facts(cause, frames, seen, budget) if chained else None,
         chained=("cause" if how == "cause" else "context") if chained else None,
         leaves=tuple(leaves),
     )
@@ -72,15 +84,21 @@ def _facts(exception: BaseException, frames: int, seen: set[int], budget: list[i
 
 def _frames_of(exception: BaseException, most: int) -> tuple[tuple[Frame, ...], int]:
     """The frames, outermost first; of many, the first few and the last ones."""
-    places: list[tuple[CodeType, int]] = []
-    traceback = exception.__traceback__
-    while traceback is not None and len(places) < 10_000:
-        places.append((traceback.tb_frame.f_code, traceback.tb_lineno))
+    first: list[TracebackType] = []
+    last: deque[TracebackType] = deque(maxlen=most - most // 4)
+    count = 0
+    traceback: TracebackType | None = _traceback(exception)
+    while traceback is not None:
+        count += 1
+        if len(first) < most // 4:
+            first.append(traceback)
+        else:
+            last.append(traceback)
         traceback = traceback.tb_next
-    left_out = max(0, len(places) - most)
-    if left_out:
-        first = most // 4
-        places = places[:first] + places[first + left_out :]
-    return tuple(
-        Frame(file=code.co_filename, line=line, function=code.co_qualname) for code, line in places
-    ), left_out
+    kept = tuple(_frame(entry) for entry in (*first, *last))
+    return kept, count - len(kept)
+
+
+def _frame(traceback: TracebackType) -> Frame:
+    code = traceback.tb_frame.f_code
+    return Frame(file=code.co_filename, line=traceback.tb_lineno, function=code.co_qualname)

@@ -96,7 +96,7 @@ def test_what_cannot_be_a_task_leaves_no_span_open_and_no_cycle(loops: Loops, te
     assert listener.open == set()
 
 
-@pytest.mark.parametrize("kind", [SystemExit, RecursionError, GeneratorExit])
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, RecursionError, GeneratorExit])
 def test_a_text_that_raises_stays_with_the_exception_it_is_of(
     loops: Loops, telemetry: Telemetry, kind: type[BaseException]
 ) -> None:

@@ -133,6 +133,11 @@ class LoseFuture:
 
 
 @dataclass(frozen=True)
+class LoseTask:
+    """A task that waits for what will never come, and that nobody holds."""
+
+
+@dataclass(frozen=True)
 class NeverAwait:
     """A coroutine that is made and dropped."""
 
@@ -298,8 +303,8 @@ class _Run:
         text = re.sub(r"Task-(\d+)", lambda match: f"Task-<{int(match[1]) - self.first}>", text)
         text = re.sub(r"0x[0-9a-f]+", "0x…", text)
         # What the manners cannot hide: a task's end is a done callback of it, and shows in its repr.
-        text = re.sub(r" cb=\[[^]\[]*aiotel/_hooks/tasks\.py:\d+\]", "", text)
-        return re.sub(r"[^][,=]*\(\) at \S*aiotel/_hooks/tasks\.py:\d+(, )?", "", text)
+        text = re.sub(r" cb=\[aiotel\(\) at [^], ]*\]", "", text)
+        return re.sub(r"aiotel\(\) at [^], ]*(, )?", "", text)
 
     def me(self) -> Any:
         task = asyncio.current_task()
@@ -491,6 +496,14 @@ async def _lose_future(run: _Run, scope: _Scope, lose: LoseFuture) -> None:
     asyncio.get_running_loop().create_future().set_exception(Oops("in a future"))
 
 
+async def _lose_task(run: _Run, scope: _Scope, lose: LoseTask) -> None:
+    async def forever() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    asyncio.ensure_future(forever())  # type: ignore[unused-awaitable]  # noqa: RUF006  # the point of it
+    await asyncio.sleep(0)
+
+
 async def _never_await(run: _Run, scope: _Scope, never: NeverAwait) -> None:
     _step(run, scope, Step())  # type: ignore[unused-coroutine]  # the point of it
 
@@ -555,14 +568,16 @@ async def _group(run: _Run, scope: _Scope, group: Group) -> Any:
         return await _run_block(run, scope, group.own)
 
 
+# In the next two a step comes first: asyncio looks at tasks that are done already in the order of addresses.
+
+
 async def _wait(run: _Run, scope: _Scope, wait: Wait) -> None:
-    tasks = _create_all(run, scope, wait.bodies)
+    tasks = _create_all(run, scope, [(Step(), *body) for body in wait.bodies])
     done, _ = await asyncio.wait(tasks, return_when=wait.until)
     run.note(scope.label, "waited", [task in done for task in tasks])
 
 
 async def _as_completed(run: _Run, scope: _Scope, completed: AsCompleted) -> None:
-    # A step first: those that are done already come in the order of their addresses.
     tasks = _create_all(run, scope, [(Step(), *body) for body in completed.bodies])
     for next_one in asyncio.as_completed(tasks):
         run.note(scope.label, "next", await next_one)
@@ -620,6 +635,7 @@ _PERFORM: dict[type, Callable[[_Run, _Scope, Any], Coroutine[Any, Any, Any]]] = 
     Forget: _forget,
     CallSoon: _call_soon,
     LoseFuture: _lose_future,
+    LoseTask: _lose_task,
     NeverAwait: _never_await,
     Collect: _collect,
     Signal: _signal,

@@ -36,6 +36,7 @@ SIMPLE = st.one_of(
     st.builds(programs.Forget),
     st.builds(programs.CallSoon, raises=st.booleans()),
     st.builds(programs.LoseFuture),
+    st.builds(programs.LoseTask),
     st.builds(programs.NeverAwait),
     st.builds(programs.Collect),
     st.builds(programs.Signal, event=TWO),
