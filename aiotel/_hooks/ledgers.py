@@ -62,6 +62,7 @@ class Ledgers:
 
     def take_closed(self) -> Iterator[Ledger]:
         """The ledgers of loops that were closed; theirs is the last look at each."""
+        self._close_lost()
         for ledger in [ledger for ledger in self._open if ledger.closed]:
             yield ledger
             self._dropped += ledger.dropped
@@ -135,6 +136,13 @@ class Ledgers:
             _take_off(ledger)
         self._open.clear()
         self._dropped = 0
+
+    def _close_lost(self) -> None:
+        """End the records of loops that were collected, and that nobody has closed."""
+        for ledger in self._open:
+            if ledger.loop() is None and not ledger.closed:
+                settle_all(ledger, self._mailbox)
+                ledger.closed = True
 
     def _close_one(self, loop: Any) -> None:
         ledger = ledger_of(loop)
