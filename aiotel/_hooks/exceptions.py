@@ -39,7 +39,7 @@ def message_of(exception: BaseException) -> str:
     except (KeyboardInterrupt, SystemExit):  # somebody is ending the program, from a signal's handler
         raise
     except BaseException as error:  # noqa: BLE001  # said in the docstring
-        return f"<its __str__ raised {type_of(error)}>"
+        return f"<its __str__ raised {_qualname(type(error))}>"
     if type(message) is not str:
         message = str.__str__(message)  # a text that is an object of theirs
     if len(message) > MESSAGE:
