@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import ConfigError
 
-__all__ = ["Config"]
+__all__ = ["Config", "usable_config"]
 
 _PREFIX = "AIOTEL_"
 _TRUE = frozenset({"true", "1", "yes", "on"})
@@ -80,6 +80,22 @@ class Config:
             raise ConfigError(f"{field} {error}, not {text!r}", field=field) from None
         settings: dict[str, Any] = {field: value}
         return replace(self, **settings)
+
+
+def usable_config(environ: Mapping[str, str] | None = None) -> tuple[Config, list[str]]:
+    """The configuration that the usable `AIOTEL_*` variables describe, and a line on each of the others.
+
+    A program does not fail for a variable that it may not even have set: Kubernetes makes
+    `AIOTEL_SERVICE_HOST` of a service of that name.
+    """
+    config, faults = Config(), []
+    for variable, text in sorted((os.environ if environ is None else environ).items()):
+        if variable.startswith(_PREFIX):
+            try:
+                config = config.with_text(variable[len(_PREFIX) :].lower(), text)
+            except ConfigError as error:
+                faults.append(f"{variable} is ignored: {error}")
+    return config, faults
 
 
 def _unknown(field: str) -> str:

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from opentelemetry import context as otel_context
 
 from . import __version__
-from ._config import Config
+from ._complaints import complaints
+from ._config import Config, usable_config
 from ._session import Session
 from ._signals.traces.rules import DETACHED_KEY
 from .errors import UnsupportedError
@@ -43,9 +44,9 @@ def instrument(
     Spans, metrics and logs go to the providers given, or to OpenTelemetry's global ones, whenever
     those are set; with `Config(export=True)` aiotel builds them from `OTEL_*` where there are none.
     A second call gives the same session; it warns where that has another configuration, or watches
-    another loop alone. Raises `ConfigError` for `AIOTEL_*` variables that cannot be used (where no
-    `config` is given) and `UnsupportedError` on an interpreter without the GIL, and for a loop that
-    takes no attributes.
+    another loop alone. Where no `config` is given, `AIOTEL_*` variables are read; those that cannot be
+    used are logged and ignored. Raises `UnsupportedError` on an interpreter without the GIL, and for a
+    loop that takes no attributes.
     """
     global _session  # noqa: PLW0603  # the one session
     _refuse_unsupported()
@@ -61,7 +62,7 @@ def instrument(
                 warnings.warn(message, RuntimeWarning, stacklevel=2)
             return _session
         _session = Session(
-            Config.from_env() if config is None else config,
+            _from_environment() if config is None else config,
             version=__version__,
             tracer_provider=tracer_provider,
             meter_provider=meter_provider,
@@ -127,8 +128,16 @@ def _session_for_run(config: Config | None) -> Session:
     """The session that is there, or one that exports."""
     if _session is not None and _session.active:
         return instrument(config)
-    config = Config.from_env() if config is None else config
+    config = _from_environment() if config is None else config
     return instrument(replace(config, export=True) if config.export is None else config)
+
+
+def _from_environment() -> Config:
+    config, faults = usable_config()
+    for fault in faults:
+        complaints.add(fault, fault)
+    complaints.say()
+    return config
 
 
 def _is_as(config: Config, active: Config) -> bool:

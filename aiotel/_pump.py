@@ -51,6 +51,7 @@ class Pump:
         self._flushing = False
         self._wake = threading.Event()
         self._stopped = False
+        self._first: Callable[[], None] = _nothing
         self._last: Callable[[], None] | None = None
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
@@ -81,18 +82,20 @@ class Pump:
         """Hand on all that waits, within so many seconds; False where it took longer."""
         return contextvars.Context().run(self._flush, time.monotonic() + timeout)
 
-    def stop(self, last: Callable[[], None], timeout: float) -> bool:
-        """Flush, do a last thing on the pump's thread, and end it; False where that took longer.
+    def stop(self, last: Callable[[], None], timeout: float, *, first: Callable[[], None]) -> bool:
+        """Do a first thing, flush, do a last thing, and end the thread; False where that took longer.
 
-        On that thread because at the interpreter's end no other can be started, and exporters may hang.
+        All on the pump's thread, because at the interpreter's end no other can be started, and exporters
+        may hang.
         """
         self._stopped = True
         deadline = time.monotonic() + timeout
         if self._thread is None:
+            first()
             in_time = self._flush(deadline)
             last()
             return in_time
-        self._last = last
+        self._first, self._last = first, last
         self._wake.set()
         return self._done.wait(max(0.0, deadline - time.monotonic()))
 
@@ -103,9 +106,14 @@ class Pump:
             self._wake.clear()
             self._guarded(self._tick)
             self.cpu_ns = time.thread_time_ns()
+        self._guarded(self._first)
         self._guarded(self._flush, time.monotonic() + 3600)
         self._guarded(self._last)
         self._done.set()
+
+    def waiting(self) -> int:
+        """How many records have not been handed on."""
+        return len(self._held) + len(self._records.queue)
 
     def _tick(self) -> None:
         with self._draining:
@@ -113,7 +121,7 @@ class Pump:
             self._hand_on(self._room(len(self._held)))
             if len(self._held) < HELD:
                 self._held += self._records.take(HELD)
-            self._tell_failures()
+            self.tell_failures()
         complaints.say()
 
     def _flush(self, deadline: float) -> bool:
@@ -125,7 +133,7 @@ class Pump:
             self._flushing = True
             try:
                 self._look()
-                self._tell_failures()
+                self.tell_failures()
                 return self._end_all(deadline)
             finally:
                 self._flushing = False
@@ -150,7 +158,8 @@ class Pump:
         records, self._held = self._held[:ready], self._held[ready:]
         self._end(records)
 
-    def _tell_failures(self) -> None:
+    def tell_failures(self) -> None:
+        """Tell the failures that wait."""
         failures = self._failures.take(HELD)
         if failures:
             self._tell(failures)
@@ -160,3 +169,7 @@ class Pump:
             step(*arguments)
         except Exception as error:  # noqa: BLE001  # the pump must not die of one bad letter
             faults.add(error)
+
+
+def _nothing() -> None:
+    """What is done first where nothing is."""

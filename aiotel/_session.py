@@ -8,6 +8,7 @@ import sys
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, get_args
@@ -136,7 +137,7 @@ class Session:
         atexit.unregister(self.at_exit)
         self._detach()
         self._ledgers.close()
-        in_time = self._pump.stop(self._last, timeout)
+        in_time = self._pump.stop(self._last, timeout, first=self._tell_the_facts)
         if self._providers is not None:
             self._providers.withdraw()
             if in_time:
@@ -144,8 +145,9 @@ class Session:
             else:  # exporters still try, and would complain
                 complaints.add(
                     "export",
-                    f"not all telemetry could be sent to {endpoint_of(os.environ)} within {timeout:g} s; "
-                    "is a collector listening there? (aiotel view is one)",
+                    f"not all telemetry could be sent to {endpoint_of(os.environ)} within {timeout:g} s "
+                    f"({self._pump.waiting()} finished tasks still waited); is a collector listening there, "
+                    "and fast enough? (aiotel view is one; see also flush_timeout)",
                 )
         complaints.say()
         return in_time
@@ -239,6 +241,12 @@ class Session:
         """What the provider's `force_flush` does with us."""
         return self._closed or self._pump.flush(timeout)
 
+    def _tell_the_facts(self) -> None:
+        """Send failures and metrics before the spans, which may be too many for the time that is left."""
+        self._pump.tell_failures()
+        if self._providers is not None:
+            self._providers.flush_facts()
+
     def _last(self) -> None:
         """The last thing that is done, on the pump's thread."""
         if self._providers is not None:
@@ -257,7 +265,8 @@ class Session:
     def at_exit(self) -> None:
         """Close, at the end of this process."""
         if self._pid == os.getpid() and not sys.is_finalizing():
-            self.close(timeout=self.config.flush_timeout)
+            with suppress(KeyboardInterrupt):  # a second Ctrl-C: whoever presses it does not want to wait
+                self.close(timeout=self.config.flush_timeout)
 
     def forget(self) -> None:
         """In a child process: what is in hand is the parent's to tell."""

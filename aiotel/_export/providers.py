@@ -85,11 +85,15 @@ class Providers:
             if update is not None:
                 update(own)
 
-    def force_flush(self) -> None:
-        """Export everything that is there. Takes as long as the exporters do."""
-        self.tracer_provider.force_flush()
+    def flush_facts(self) -> None:
+        """Export logs and metrics. Takes as long as the exporters do."""
         self.logger_provider.force_flush()
         self.meter_provider.force_flush()
+
+    def force_flush(self) -> None:
+        """Export everything that is there. Takes as long as the exporters do."""
+        self.flush_facts()
+        self.tracer_provider.force_flush()
 
     def shutdown(self) -> None:
         """Export everything and end. Takes as long as the exporters do."""

@@ -211,3 +211,30 @@ def test_default_providers_are_taken_back(monkeypatch: pytest.MonkeyPatch) -> No
     assert None not in built
     assert (trace._TRACER_PROVIDER, metrics_internal._METER_PROVIDER) == (None, None)
     assert metrics.get_meter_provider() is not built[1]
+
+
+def test_metrics_and_logs_go_before_spans_that_nobody_takes(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        traces = f"http://127.0.0.1:{silent.getsockname()[1]}/v1/traces"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", traces)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+        session = aiotel.instrument(Config(export=True, flush_timeout=0.5))
+        asyncio.run(main())
+        in_time = session.close(timeout=0.5)
+
+        assert not in_time
+        receiver.wait_for_metrics(where=lambda point: point.name == "asyncio.task.started", timeout=20)
+
+
+def test_variables_that_are_no_settings_are_told_and_do_no_harm(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AIOTEL_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("AIOTEL_STACK_FRAMES", "7")
+    session = aiotel.instrument()
+
+    assert session.config == Config(stack_frames=7)
+    assert [line.partition(":")[0] for line in caplog.messages] == ["aiotel"]
+    assert "AIOTEL_SERVICE_HOST is ignored: service_host is not a setting" in caplog.text
