@@ -6,7 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import (
+    ReadableSpan,
+    Span,
+    SpanProcessor,
+    SynchronousMultiSpanProcessor,
+    TracerProvider,
+)
 
 from ..._faults import faults
 from .. import names
@@ -26,8 +32,10 @@ class OurProcessor(SpanProcessor):
         self._running: Callable[[], tuple[Any, str] | None] | None = running
         self._drain: Callable[[float], bool] | None = drain
         self._carriers = carriers
-        self.adding: Any = None
-        """What stands in front of the provider's way to add processors."""
+        self.in_front: dict[str, Any] = {}
+        """What stands in front of methods of the provider's processor, by their names."""
+        self.beside = False
+        """The provider runs its processors side by side: in ours it is too late to hand anything on."""
 
     def release(self) -> None:
         """Let go of the session."""
@@ -63,6 +71,10 @@ class OurProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Hand on what has ended to the processors behind this one, which are flushed next."""
+        return True if self.beside else self.hand_on(timeout_millis)
+
+    def hand_on(self, timeout_millis: int = 30_000) -> bool:
+        """Hand on what has ended."""
         drain = self._drain
         try:
             return True if drain is None else drain(timeout_millis / 1000)
@@ -97,7 +109,24 @@ def add_first(provider: Any, processor: OurProcessor, *, changed: Callable[[], N
         add(span_processor)
         changed()
 
-    multi.add_span_processor = processor.adding = add_and_tell
+    _put_in_front(multi, processor, "add_span_processor", add_and_tell)
+    if not isinstance(multi, SynchronousMultiSpanProcessor):
+        processor.beside = True
+        for name in ("force_flush", "shutdown"):
+            _put_in_front(multi, processor, name, _handing_on(processor, getattr(multi, name)))
+
+
+def _handing_on(processor: OurProcessor, method: Callable[..., Any]) -> Callable[..., Any]:
+    def hand_on_first(*timeout_millis: int) -> Any:
+        processor.hand_on(*timeout_millis)
+        return method(*timeout_millis)
+
+    return hand_on_first
+
+
+def _put_in_front(multi: Any, processor: OurProcessor, name: str, ours: Callable[..., Any]) -> None:
+    processor.in_front[name] = ours
+    setattr(multi, name, ours)
 
 
 def remove(provider: Any, processor: OurProcessor) -> None:
@@ -107,8 +136,9 @@ def remove(provider: Any, processor: OurProcessor) -> None:
     if lock is not None:
         with lock:
             multi._span_processors = _others(multi, processor)
-        if vars(multi).get("add_span_processor") is processor.adding:
-            del multi.add_span_processor
+        for name, ours in processor.in_front.items():
+            if vars(multi).get(name) is ours:
+                delattr(multi, name)
 
 
 def _lock_of(multi: Any) -> Any:
