@@ -49,6 +49,7 @@ class Ledger:
         "gone",
         "live",
         "loop",
+        "lost",
         "mourn",
         "overflow",
         "starting",
@@ -58,7 +59,9 @@ class Ledger:
     )
 
     def __init__(self, loop: AbstractEventLoop) -> None:
-        self.loop = weakref.ref(loop)
+        self.lost: deque[Any] = deque()
+        """Not empty once the loop was collected; to look at it would be to hold it, on our thread."""
+        self.loop = weakref.ref(loop, self.lost.append)
         self.context = Context()
         """What our callbacks run in: nothing of the user's is kept alive or seen."""
         self.live: dict[int, AnyRecord] = {}

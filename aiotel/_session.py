@@ -15,6 +15,7 @@ from typing import Any, Self, get_args
 
 from opentelemetry import _logs, metrics
 
+from ._borrowed import Borrowed, Returns
 from ._clock import Clock
 from ._complaints import complaints
 from ._config import Config
@@ -86,17 +87,19 @@ class Session:
             self._records,
             rules,
             only=loop,
-            on_open=lambda: self._pump.start(),  # noqa: PLW0108  # it is made below
+            on_open=self._loop_opened,
         )
         self._tasks = Tasks(rules, self._records, self._ledgers.open, config.detach)
         self._errors = Errors(self._failures, ledger_of, self._clock.wall_ns, frames=config.stack_frames)
         self._wire_metrics(meter_provider, version)
         self._wire_logs(logger_provider, version)
+        self._reports = Failures(self._logs.exception, self._metrics.count_failure)
+        self._returns = Returns()
         self._pump = Pump(
             self._records,
             self._failures,
             end=self._traces.end,
-            tell=Failures(self._logs.exception, self._metrics.count_failure).tell,
+            tell=self._tell,
             look=self._look,
             room=self._traces.room,
             make_room=self._traces.make_room,
@@ -123,7 +126,9 @@ class Session:
         """
         if self._closed:
             return True
-        return _within(partial(self._flush, timeout), timeout)
+        in_time = _within(partial(self._flush, timeout), timeout)
+        self._returns.let_go()
+        return in_time
 
     def close(self, *, timeout: float = 2.0) -> bool:
         """Put everything back as it was found, and flush. Closing twice changes nothing.
@@ -138,6 +143,7 @@ class Session:
         self._detach()
         self._ledgers.close()
         in_time = self._pump.stop(self._last, timeout, first=self._tell_the_facts)
+        self._returns.let_go()
         if self._providers is not None:
             self._providers.withdraw()
             if in_time:
@@ -172,6 +178,10 @@ class Session:
             "close": self._ledgers.closing_in_front_of,
         }
         return loops.attach(methods) if self._only is None else loops.attach_to_loop(self._only, methods)
+
+    def _loop_opened(self) -> None:
+        self._pump.start()
+        self._returns.let_go()
 
     # Signals.
 
@@ -225,6 +235,12 @@ class Session:
     def _join_readers(self) -> None:
         provider = self._meter_provider or metrics.get_meter_provider()
         self._metrics.record_through(self._readers.join(provider, self._instruments.meter))
+
+    def _tell(self, failures: list[Failure]) -> None:
+        try:
+            self._reports.tell(failures)
+        finally:
+            self._returns.give_back(each.context for each in failures if isinstance(each.context, Borrowed))
 
     def _absorb(self) -> None:
         self._metrics.absorb(self._ledgers.functions())
@@ -280,6 +296,7 @@ class Session:
         self._instruments.forget()
         self._readers.forget()
         self._pump.forget()
+        self._returns.let_go()
         if self._providers is not None:
             self._providers.after_fork()
             self._pump.start()

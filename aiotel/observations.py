@@ -72,4 +72,4 @@ class Failure:
     task: TaskFacts | None = None
     fatal: bool = False
     context: object = field(default=None, repr=False, compare=False)
-    """The `contextvars.Context` in which it happened, where it is known."""
+    """Runs a call in the context in which it happened, where that is known (`context.run(call)`)."""

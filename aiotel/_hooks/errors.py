@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from .._borrowed import Borrowed
 from .._faults import faults
 from .._ledger import Ledger
 from .._mailbox import Mailbox
@@ -109,7 +110,7 @@ class Errors:
             exception=facts_of(exception, frames=self._frames),
             time_ns=self._wall_ns(ended_ns or time.monotonic_ns()),
             task=None if task is None else task_facts(task, record),
-            context=_context_of(task, context.get("handle")),
+            context=_context_of(loop, task, context.get("handle")),
         )
 
 
@@ -179,8 +180,8 @@ def _qualname(task: Any) -> str:
     return name if isinstance(name, str) else "asyncio.task"
 
 
-def _context_of(task: Any, handle: Any) -> contextvars.Context | None:
+def _context_of(loop: Any, task: Any, handle: Any) -> Borrowed | None:
     """The context in which it happened: the task's (3.12+) or the callback's."""
     get_context = getattr(task, "get_context", None)
     context = get_context() if get_context is not None else getattr(handle, "_context", None)
-    return context.copy() if isinstance(context, contextvars.Context) else None
+    return Borrowed(context.copy(), loop) if isinstance(context, contextvars.Context) else None

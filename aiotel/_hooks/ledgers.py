@@ -140,7 +140,7 @@ class Ledgers:
     def _close_lost(self) -> None:
         """End the records of loops that were collected, and that nobody has closed."""
         for ledger in self._open:
-            if ledger.loop() is None and not ledger.closed:
+            if ledger.lost and not ledger.closed:
                 settle_all(ledger, self._mailbox)
                 ledger.closed = True
 

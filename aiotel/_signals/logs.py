@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import json
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from .._borrowed import Borrowed
 from .._complaints import complaints
 from ..observations import Failure, TaskFacts
 from . import names
@@ -45,7 +45,7 @@ class Logs:
 
     def _within(self, context: object, tell: Callable[[Failure, str], None], *facts: Any) -> None:
         """In the failure's own context, where the user's processors find their request id."""
-        if isinstance(context, contextvars.Context):
+        if isinstance(context, Borrowed):
             context.run(tell, *facts)
         else:
             tell(*facts)
