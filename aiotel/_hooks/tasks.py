@@ -234,7 +234,10 @@ class Tasks:
                 register(ledger, record, task)
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)
-        return task
+        try:
+            return task
+        finally:
+            del task  # an eager task's exception holds this frame, which is not to hold the task
 
     def _begin(  # noqa: PLR0917  # the hot path's variables
         self,
