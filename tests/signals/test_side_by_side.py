@@ -12,6 +12,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import aiotel
 
+from ..conftest import Loops, Telemetry
+from .conftest import provide
+from .test_rules import from_a_callback
+
 
 async def leaf() -> None:
     await asyncio.sleep(0)
@@ -35,6 +39,23 @@ def test_all_spans_are_there_when_it_returns(threads: int, end: str) -> None:
     aiotel.uninstrument()
 
     assert arrived == 21
-    assert not {"force_flush", "shutdown", "add_span_processor"} & set(vars(multi))
+    assert not {"force_flush", "shutdown", "add_span_processor", "on_start"} & set(vars(multi))
     if end == "force_flush":
         provider.shutdown()
+
+
+def test_a_connections_task_is_known_as_a_carrier_there_too(loops: Loops, telemetry: Telemetry) -> None:
+    provider = provide(telemetry, active_span_processor=ConcurrentMultiSpanProcessor(2))
+    tracer = provider.get_tracer("user")
+
+    async def connected() -> None:
+        with tracer.start_as_current_span("request"):
+            await asyncio.create_task(leaf())
+
+    async def serving() -> None:
+        await (await from_a_callback(connected))
+
+    telemetry.start()
+    loops.run(serving())
+
+    assert telemetry.parents() == {"serving": None, "request": None, "leaf": "request"}

@@ -35,13 +35,19 @@ class OurProcessor(SpanProcessor):
         self.in_front: dict[str, Any] = {}
         """What stands in front of methods of the provider's processor, by their names."""
         self.beside = False
-        """The provider runs its processors side by side: in ours it is too late to hand anything on."""
+        """The provider runs its processors side by side, on threads of theirs: in ours it is too late to
+        hand anything on, and no task runs."""
 
     def release(self) -> None:
         """Let go of the session."""
         self._running = self._drain = None
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """See the span, on the thread that starts it."""
+        if not self.beside:
+            self.see(span)
+
+    def see(self, span: Span) -> None:
         """A root span of the user's inside a task that a bare callback made: the task only carries it."""
         running = self._running
         if running is None or (span.parent is not None and not span.parent.is_remote):
@@ -114,6 +120,7 @@ def add_first(provider: Any, processor: OurProcessor, *, changed: Callable[[], N
         processor.beside = True
         for name in ("force_flush", "shutdown"):
             _put_in_front(multi, processor, name, _handing_on(processor, getattr(multi, name)))
+        _put_in_front(multi, processor, "on_start", _seeing(processor, multi.on_start))
 
 
 def _handing_on(processor: OurProcessor, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,6 +129,14 @@ def _handing_on(processor: OurProcessor, method: Callable[..., Any]) -> Callable
         return method(*timeout_millis)
 
     return hand_on_first
+
+
+def _seeing(processor: OurProcessor, on_start: Callable[..., None]) -> Callable[..., None]:
+    def see_first(span: Span, parent_context: Context | None = None) -> None:
+        processor.see(span)
+        on_start(span, parent_context=parent_context)
+
+    return see_first
 
 
 def _put_in_front(multi: Any, processor: OurProcessor, name: str, ours: Callable[..., Any]) -> None:
