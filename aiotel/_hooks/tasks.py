@@ -228,6 +228,8 @@ class Tasks:
                 self._abandon(record)  # a factory may return anything
             elif task.done():
                 end_at_once(ledger, record, task)
+                if sys.version_info < (3, 13):  # the name is set when we have returned
+                    loop.call_soon(_take_name, record, task, context=ledger.context)
             elif (inner := ledger.live.get(id(task))) is not record:
                 if inner is not None:  # somebody in between has wrapped the coroutine: ours is the program's
                     self._abandon(inner)
@@ -327,6 +329,11 @@ def _unrecorded(function: Function, origin: Any, flags: int, now_ns: int) -> Rec
     record.flags = flags
     record.start_ns = now_ns
     return record
+
+
+def _take_name(record: Record, task: Any) -> None:
+    if record.flags & (RECORDED | DEFERRED):
+        record.task_name = task.get_name()
 
 
 def _hide_our_frames(task: Any) -> None:
