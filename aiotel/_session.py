@@ -148,7 +148,8 @@ class Session:
             self._providers.withdraw()
             if in_time:
                 unquieten()
-            else:  # exporters still try, and would complain
+            else:  # `unquieten` would have the exporters say what is said here
+                self._providers.abandon()
                 complaints.add(
                     "export",
                     f"not all telemetry could be sent to {endpoint_of(os.environ)} within {timeout:g} s "

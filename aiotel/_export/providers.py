@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -18,7 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from .exporters import exporters_for, quieten
+from .exporters import SIGNALS, exporters_for, quieten
 
 __all__ = ["Providers"]
 
@@ -35,15 +36,16 @@ class Providers:
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         environ = os.environ if environ is None else environ
         resource = Resource.create({_PID: os.getpid(), "host.name": socket.gethostname()})
+        self._exporters = {signal: exporters_for(signal, environ) for signal in SIGNALS}
         self.tracer_provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        for exporter in exporters_for("traces", environ):
+        for exporter in self._exporters["traces"]:
             self.tracer_provider.add_span_processor(
                 BatchSpanProcessor(exporter, schedule_delay_millis=_span_delay_ms(environ))
             )
-        readers = [PeriodicExportingMetricReader(exporter) for exporter in exporters_for("metrics", environ)]
+        readers = [PeriodicExportingMetricReader(exporter) for exporter in self._exporters["metrics"]]
         self.meter_provider = MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
         self.logger_provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
-        for exporter in exporters_for("logs", environ):
+        for exporter in self._exporters["logs"]:
             self.logger_provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
         quieten()
 
@@ -99,6 +101,11 @@ class Providers:
         """Export everything and end. Takes as long as the exporters do."""
         for provider in (self.tracer_provider, self.logger_provider, self.meter_provider):
             provider.shutdown()
+
+    def abandon(self) -> None:
+        """Have exporters that still try give up: the time to close is over."""
+        for exporter in chain.from_iterable(self._exporters.values()):
+            exporter.shutdown()
 
 
 def _span_delay_ms(environ: Mapping[str, str]) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
@@ -226,6 +227,22 @@ def test_metrics_and_logs_go_before_spans_that_nobody_takes(
 
         assert not in_time
         receiver.wait_for_metrics(where=lambda point: point.name == "asyncio.task.started", timeout=20)
+
+
+def test_a_close_that_ran_out_of_time_leaves_nobody_trying(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+    before = set(threading.enumerate())
+    session = aiotel.instrument(Config(export=True))
+    asyncio.run(main())
+    in_time = session.close(timeout=0.05)
+    started = set(threading.enumerate()) - before
+    for thread in started:
+        thread.join(4)  # exporters try for ten seconds, or a minute
+
+    assert not in_time
+    assert [thread for thread in started if thread.is_alive()] == []
 
 
 def test_variables_that_are_no_settings_are_told_and_do_no_harm(
