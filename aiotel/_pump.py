@@ -15,7 +15,6 @@ from ._complaints import complaints
 from ._faults import faults
 from ._mailbox import Mailbox
 from ._record import Record
-from .observations import Failure
 
 __all__ = ["Pump"]
 
@@ -32,16 +31,16 @@ class Pump:
     def __init__(
         self,
         records: Mailbox[Record],
-        failures: Mailbox[Failure],
+        observations: Mailbox[Any],
         *,
         end: Callable[[list[Record]], None],
-        tell: Callable[[list[Failure]], None],
+        tell: Callable[[list[Any]], None],
         look: Callable[[], None],
         room: Callable[[int], int],
         make_room: Callable[[], None],
     ) -> None:
         self._records = records
-        self._failures = failures
+        self._observations = observations
         self._end = end
         self._tell = tell
         self._look = look
@@ -76,7 +75,7 @@ class Pump:
         self._wake = threading.Event()
         self._done = threading.Event()
         self._records.queue.clear()
-        self._failures.queue.clear()
+        self._observations.queue.clear()
 
     def flush(self, timeout: float) -> bool:
         """Hand on all that waits, within so many seconds; False where it took longer."""
@@ -121,7 +120,7 @@ class Pump:
             self._hand_on(self._room(len(self._held)))
             if len(self._held) < HELD:
                 self._held += self._records.take(HELD)
-            self.tell_failures()
+            self.tell_observations()
         complaints.say()
 
     def _flush(self, deadline: float) -> bool:
@@ -133,7 +132,7 @@ class Pump:
             self._flushing = True
             try:
                 self._look()
-                self.tell_failures()
+                self.tell_observations()
                 return self._end_all(deadline)
             finally:
                 self._flushing = False
@@ -158,11 +157,9 @@ class Pump:
         records, self._held = self._held[:ready], self._held[ready:]
         self._end(records)
 
-    def tell_failures(self) -> None:
-        """Tell the failures that wait."""
-        failures = self._failures.take(HELD)
-        if failures:
-            self._tell(failures)
+    def tell_observations(self) -> None:
+        """Tell what waits."""
+        self._tell(self._observations.take(HELD))
 
     def _guarded(self, step: Callable[..., Any], *arguments: Any) -> None:
         try:

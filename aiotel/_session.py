@@ -31,7 +31,9 @@ from ._hooks.tasks import Tasks
 from ._mailbox import Mailbox
 from ._pump import Pump
 from ._record import Record
+from ._repeats import Repeats
 from ._reports.failures import Failures
+from ._reports.reports import Reports
 from ._signals import names
 from ._signals.instruments import instruments_of
 from ._signals.logs import Logs
@@ -70,7 +72,8 @@ class Session:
             self._providers.install()
         self._clock = Clock()
         self._records: Mailbox[Record] = Mailbox(config.mailbox_size)
-        self._failures: Mailbox[Failure] = Mailbox(config.mailbox_size)
+        self._observations: Mailbox[Any] = Mailbox(config.mailbox_size)
+        self._repeats: Repeats[Any] = Repeats()
         self._traces = Traces(
             provider=tracer_provider,
             clock=self._clock,
@@ -90,14 +93,21 @@ class Session:
             on_open=self._loop_opened,
         )
         self._tasks = Tasks(rules, self._records, self._ledgers.open, config.detach)
-        self._errors = Errors(self._failures, ledger_of, self._clock.wall_ns, frames=config.stack_frames)
+        self._errors = Errors(
+            self._observations, self._repeats, ledger_of, self._clock.wall_ns, frames=config.stack_frames
+        )
         self._wire_metrics(meter_provider, version)
         self._wire_logs(logger_provider, version)
-        self._reports = Failures(self._logs.exception, self._metrics.count_failure)
+        self._reports = Reports(
+            {Failure: Failures(self._metrics.count_failure)},
+            self._repeats,
+            self._logs.tell,
+            clock_ns=self._clock.now_ns,
+        )
         self._returns = Returns()
         self._pump = Pump(
             self._records,
-            self._failures,
+            self._observations,
             end=self._traces.end,
             tell=self._tell,
             look=self._look,
@@ -220,7 +230,7 @@ class Session:
     def _count_dropped(self) -> Mapping[str, int]:
         return {
             "records": self._ledgers.dropped() + self._records.dropped,
-            "failures": self._failures.dropped,
+            "failures": self._observations.dropped + self._repeats.dropped,
             "faults": faults.count - self._faults,
         }
 
@@ -237,11 +247,12 @@ class Session:
         provider = self._meter_provider or metrics.get_meter_provider()
         self._metrics.record_through(self._readers.join(provider, self._instruments.meter))
 
-    def _tell(self, failures: list[Failure]) -> None:
+    def _tell(self, observations: list[Any]) -> None:
         try:
-            self._reports.tell(failures)
+            self._reports.tell(observations)
         finally:
-            self._returns.give_back(each.context for each in failures if isinstance(each.context, Borrowed))
+            contexts = [each.context for each in observations]
+            self._returns.give_back(context for context in contexts if isinstance(context, Borrowed))
 
     def _absorb(self) -> None:
         self._metrics.absorb(self._ledgers.functions())
@@ -260,7 +271,8 @@ class Session:
 
     def _tell_the_facts(self) -> None:
         """Send failures and metrics before the spans, which may be too many for the time that is left."""
-        self._pump.tell_failures()
+        self._pump.tell_observations()
+        self._reports.tell((), last=True)
         if self._providers is not None:
             self._providers.flush_facts()
 
@@ -297,6 +309,7 @@ class Session:
         self._instruments.forget()
         self._readers.forget()
         self._pump.forget()
+        self._repeats.forget()
         self._returns.let_go()
         if self._providers is not None:
             self._providers.after_fork()

@@ -71,5 +71,7 @@ class Failure:
     time_ns: int
     task: TaskFacts | None = None
     fatal: bool = False
+    counted: bool = False
+    """It was counted before: as a failure that somebody held and nobody had looked at."""
     context: object = field(default=None, repr=False, compare=False)
     """Runs a call in the context in which it happened, where that is known (`context.run(call)`)."""

@@ -16,8 +16,9 @@ from .._faults import faults
 from .._ledger import Ledger
 from .._mailbox import Mailbox
 from .._record import DEFERRED, FOREIGN, RECORDED, SAMPLED, AnyRecord, Record, line_of
+from .._repeats import Repeats
 from ..observations import Failure, Source, TaskFacts
-from .exceptions import facts_of
+from .exceptions import facts_of, fingerprint_of
 
 __all__ = ["Errors", "Handler"]
 
@@ -56,13 +57,15 @@ class Errors:
 
     def __init__(
         self,
-        mailbox: Mailbox[Failure],
+        mailbox: Mailbox[Any],
+        repeats: Repeats[Any],
         ledger_of: Callable[[Any], Ledger | None],
         wall_ns: Callable[[int], int],
         *,
         frames: int,
     ) -> None:
         self._mailbox = mailbox
+        self._repeats = repeats
         self._ledger_of = ledger_of
         self._wall_ns = wall_ns
         self._frames = frames
@@ -92,8 +95,12 @@ class Errors:
     def observe(self, loop: Any, context: Mapping[str, Any]) -> None:
         """Put the failure into the mailbox, where there is one: a context may have no exception."""
         exception = context.get("exception")
-        if isinstance(exception, Exception):
-            self._mailbox.put(self._failure(loop, context, exception))
+        if not isinstance(exception, Exception):
+            return
+        repeat = self._repeats.begin(fingerprint_of(exception, context.get("message")))
+        if repeat is not None:
+            repeat.first = failure = self._failure(loop, context, exception)
+            self._mailbox.put(failure)
 
     def _failure(self, loop: Any, context: Mapping[str, Any], exception: Exception) -> Failure:
         message = str(context.get("message") or "Unhandled exception in event loop")

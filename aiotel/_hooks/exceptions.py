@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 from types import TracebackType
 from typing import Any, Final
 
 from ..observations import ExceptionFacts, Frame
 
-__all__ = ["facts_of", "summary_of", "type_of"]
+__all__ = ["facts_of", "fingerprint_of", "summary_of", "type_of"]
 
 MESSAGE: Final = 4096
 """How many characters of a message are kept."""
@@ -46,6 +47,16 @@ def message_of(exception: BaseException) -> str:
         message = message[:MESSAGE] + "…"
     # Lone surrogates cannot be sent.
     return message if message.isascii() else message.encode("utf-8", "replace").decode("utf-8")
+
+
+def fingerprint_of(exception: BaseException, *more: Hashable) -> Hashable:
+    """What equal failures have in common: the type, and the line that raised. For a flood: 0.5 µs."""
+    traceback: TracebackType | None = _traceback(exception)
+    if traceback is None:
+        return type_of(exception), *more
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return type_of(exception), traceback.tb_frame.f_code, traceback.tb_lasti, *more
 
 
 def summary_of(exception: BaseException) -> tuple[str, str]:

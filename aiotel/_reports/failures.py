@@ -1,59 +1,58 @@
-"""Tell each failure to every sink: the log, and the counter."""
+"""Tell exceptions that nobody handled: the log `exception`, and the counter that alerts are made of."""
 
 from __future__ import annotations
 
-import linecache
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
-from .._complaints import complaints
-from ..observations import ExceptionFacts, Failure
+from .._report import Report
+from .._signals import names
+from ..observations import Failure
+from .tasks import task_attributes
+from .tracebacks import traceback_of
 
-__all__ = ["Failures", "traceback_of"]
-
-_CHAINED = {
-    "cause": "\nThe above exception was the direct cause of the following exception:\n\n",
-    "context": "\nDuring handling of the above exception, another exception occurred:\n\n",
-}
+__all__ = ["Failures"]
 
 
 class Failures:
-    """Tells failures; runs on the pump's thread."""
+    """Failures in words."""
 
-    def __init__(self, log: Callable[[Failure, str], None], count: Callable[[str, str], None]) -> None:
-        self._log = log
+    def __init__(self, count: Callable[[str, str, int], None]) -> None:
         self._count = count
 
-    def tell(self, failures: Iterable[Failure]) -> None:
-        """Count each one, and log it."""
-        for failure in failures:
-            self._count(failure.source, failure.exception.type)
-            try:
-                self._log(failure, traceback_of(failure.exception))
-            except Exception as error:  # noqa: BLE001  # a sink that fails does not silence the next failure
-                complaints.add("failures", f"a failure could not be told: {error!r}")
+    def count(self, failure: Failure, times: int) -> None:
+        """Count it, unless that was done when it was told as not retrieved."""
+        if not failure.counted:
+            self._count(failure.source, failure.exception.type, times)
+
+    def report(self, failure: Failure) -> Report:
+        """The failure, with its traceback."""
+        return Report(
+            name=names.EXCEPTION,
+            severity="fatal" if failure.fatal else "error",
+            words=failure.message,
+            time_ns=failure.time_ns,
+            attributes=_attributes(failure),
+            task=failure.task,
+            stacktrace=traceback_of(failure.exception),
+            context=failure.context,
+        )
+
+    def again(self, failure: Failure, times: int, seconds: float) -> Report:
+        """The number, and what it is a number of."""
+        report = self.report(failure)
+        return replace(
+            report,
+            words=f"{failure.message}, {times} more in {seconds:.0f} s",
+            attributes={**report.attributes, names.REPEATED: times},
+        )
 
 
-def traceback_of(exception: ExceptionFacts) -> str:
-    """The traceback as Python prints it, with the lines of source where they can be read."""
-    return "".join(_lines(exception))
-
-
-def _lines(exception: ExceptionFacts) -> Iterator[str]:
-    if exception.cause is not None and exception.chained is not None:
-        yield from _lines(exception.cause)
-        yield _CHAINED[exception.chained]
-    if exception.frames:
-        yield "Traceback (most recent call last):\n"
-    first = len(exception.frames) // 4 if exception.frames_left_out else -1
-    for number, frame in enumerate(exception.frames):
-        if number == first:
-            yield f"  [{exception.frames_left_out} frames left out]\n"
-        yield f'  File "{frame.file}", line {frame.line}, in {frame.function}\n'
-        source = linecache.getline(frame.file, frame.line).strip()
-        if source:
-            yield f"    {source}\n"
-    yield f"{exception.type}: {exception.message}\n" if exception.message else f"{exception.type}\n"
-    for number, leaf in enumerate(exception.leaves, 1):
-        yield f"  +---------------- {number} ----------------\n"
-        for line in "".join(_lines(leaf)).splitlines():
-            yield f"  | {line}\n"
+def _attributes(failure: Failure) -> dict[str, Any]:
+    return {
+        names.EXCEPTION_TYPE: failure.exception.type,
+        names.EXCEPTION_MESSAGE: failure.exception.message,
+        names.EXCEPTION_SOURCE: failure.source,
+        **task_attributes(failure.task),
+    }

@@ -30,6 +30,9 @@ _LEVELS: Final = {
 _COUNTERS: Final = {
     names.TASK_STARTED: ("{task}", "Tasks that were created."),
     names.EXCEPTIONS: ("{exception}", "Exceptions that nobody handled."),
+    names.EXCEPTIONS_HANDLED: ("{exception}", "Exceptions of tasks that somebody has retrieved."),
+    names.NEVER_AWAITED: ("{coroutine}", "Coroutines that were never awaited."),
+    names.FINDINGS: ("{finding}", "Suspected bugs."),
     names.DROPPED: ("{item}", "What aiotel itself lost."),
     names.OVERHEAD_TIME: ("s", "CPU time of aiotel's own thread."),
 }

@@ -1,11 +1,11 @@
-"""Tell a failure once to the program's own structlog, and once to OpenTelemetry."""
+"""Tell a report once to the program's own structlog, and once to OpenTelemetry."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import structlog
 from opentelemetry import _logs
@@ -22,77 +22,82 @@ from opentelemetry.trace import (
 
 from .._borrowed import Borrowed
 from .._complaints import complaints
-from ..observations import Failure, TaskFacts
+from .._report import Report, Severity
+from ..observations import TaskFacts
 from . import names
 
 __all__ = ["Logs"]
 
 
 class Logs:
-    """Both tellings of a failure."""
+    """Both tellings of a report."""
 
     def __init__(self, logger: Callable[[], _logs.Logger], *, clock_ns: Callable[[], int]) -> None:
         self._logger = logger
         self._clock_ns = clock_ns
 
-    def exception(self, failure: Failure, stacktrace: str) -> None:
-        """Tell the failure; `stacktrace` is its traceback in words."""
+    def tell(self, report: Report) -> None:
+        """Tell it to both."""
         for tell in (self._tell_structlog, self._tell_opentelemetry):
             try:
-                self._within(failure.context, tell, failure, stacktrace)
+                self._within(report.context, tell, report)
             except Exception as error:  # noqa: BLE001  # a processor of the user's: the other telling still goes out
-                complaints.add("log", f"a failure could not be logged: {error!r}")
+                complaints.add("log", f"{report.name} could not be logged: {error!r}")
 
-    def _within(self, context: object, tell: Callable[[Failure, str], None], *facts: Any) -> None:
-        """In the failure's own context, where the user's processors find their request id."""
+    def _within(self, context: object, tell: Callable[[Report], None], report: Report) -> None:
+        """In its own context, where the user's processors find their request id."""
         if isinstance(context, Borrowed):
-            context.run(tell, *facts)
+            context.run(tell, report)
         else:
-            tell(*facts)
+            tell(report)
 
-    def _tell_structlog(self, failure: Failure, stacktrace: str) -> None:
+    def _tell_structlog(self, report: Report) -> None:
         logger = structlog.get_logger("aiotel") if _configured() else _own_logger()
-        log = logger.critical if failure.fatal else logger.error
-        log(failure.message, **_fields(failure), exception=stacktrace)
+        getattr(logger, _METHODS[report.severity])(report.words, **_fields(report))
 
-    def _tell_opentelemetry(self, failure: Failure, stacktrace: str) -> None:
-        severity = SeverityNumber.FATAL if failure.fatal else SeverityNumber.ERROR
+    def _tell_opentelemetry(self, report: Report) -> None:
+        severity = _SEVERITIES[report.severity]
+        attributes = dict(report.attributes)
+        if report.stacktrace is not None:
+            attributes[names.EXCEPTION_STACKTRACE] = report.stacktrace
         self._logger().emit(
             LogRecord(
-                timestamp=failure.time_ns,
+                timestamp=report.time_ns,
                 observed_timestamp=self._clock_ns(),
-                context=_context_of(failure.task),
+                context=_context_of(report.task),
                 severity_number=severity,
                 severity_text=severity.name,
-                body=failure.message,
-                attributes={**_attributes(failure), names.EXCEPTION_STACKTRACE: stacktrace},
-                event_name=names.EXCEPTION,
+                body=report.words,
+                attributes=attributes,
+                event_name=report.name,
             )
         )
 
 
-def _attributes(failure: Failure) -> dict[str, Any]:
-    attributes: dict[str, Any] = {
-        names.EXCEPTION_TYPE: failure.exception.type,
-        names.EXCEPTION_MESSAGE: failure.exception.message,
-        names.EXCEPTION_SOURCE: failure.source,
-    }
-    task = failure.task
-    if task is not None:
-        attributes[names.TASK_NAME] = task.name
-        attributes[names.CODE_FUNCTION_NAME] = task.function
-    if task is not None and task.created_file is not None:
-        attributes[names.TASK_CREATED_FUNCTION] = task.created_function
-        attributes[names.TASK_CREATED_FILE] = task.created_file
-        attributes[names.TASK_CREATED_LINE] = task.created_line
-    return attributes
+_SEVERITIES: Final[Mapping[Severity, SeverityNumber]] = {
+    "debug": SeverityNumber.DEBUG,
+    "info": SeverityNumber.INFO,
+    "warn": SeverityNumber.WARN,
+    "error": SeverityNumber.ERROR,
+    "fatal": SeverityNumber.FATAL,
+}
+_METHODS: Final[Mapping[Severity, str]] = {
+    "debug": "debug",
+    "info": "info",
+    "warn": "warning",
+    "error": "error",
+    "fatal": "critical",
+}
+"""What structlog calls them."""
 
 
-def _fields(failure: Failure) -> dict[str, Any]:
-    fields = _attributes(failure)
-    if failure.task is not None and failure.task.trace_id:
-        fields["trace_id"] = format_trace_id(failure.task.trace_id)
-        fields["span_id"] = format_span_id(failure.task.span_id)
+def _fields(report: Report) -> dict[str, Any]:
+    fields = dict(report.attributes)
+    if report.task is not None and report.task.trace_id:
+        fields["trace_id"] = format_trace_id(report.task.trace_id)
+        fields["span_id"] = format_span_id(report.task.span_id)
+    if report.stacktrace is not None:
+        fields["exception"] = report.stacktrace
     return fields
 
 

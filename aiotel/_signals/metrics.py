@@ -94,12 +94,18 @@ class Series:
 class Metrics:
     """What the instruments show, and histograms as the SDK has none."""
 
-    def __init__(self, counts: Counts, *, function_limit: int, sources: Iterable[str]) -> None:
+    def __init__(
+        self, counts: Counts, *, function_limit: int, sources: Iterable[str], findings: Iterable[str] = ()
+    ) -> None:
         self._counts = counts
         self._limit = function_limit
         self._functions: set[str] = set()
         self._error_types: set[str] = set()
+        self._coroutines: set[str] = set()
         self._exceptions: dict[tuple[str, str | None], int] = {(source, None): 0 for source in sources}
+        self._handled: dict[str | None, int] = {None: 0}
+        self._never_awaited: dict[str | None, int] = {None: 0}
+        self._findings: dict[str, int] = dict.fromkeys(findings, 0)
         self._series: dict[tuple[str, str, str], Series] = {}
         self._finished = 0
         self._started = 0
@@ -109,6 +115,9 @@ class Metrics:
             names.TASK_COUNT: self._alive,
             names.TASK_STARTED: self._started_tasks,
             names.EXCEPTIONS: self._unhandled,
+            names.EXCEPTIONS_HANDLED: lambda: _observations(self._handled, names.ERROR_TYPE),
+            names.NEVER_AWAITED: lambda: _observations(self._never_awaited, names.CODE_FUNCTION_NAME),
+            names.FINDINGS: lambda: _observations(self._findings, names.FINDING_KIND),
             names.DROPPED: self._dropped,
             names.OVERHEAD_TIME: self._overhead,
         }
@@ -120,6 +129,9 @@ class Metrics:
         """In a child process: what was counted is the parent's."""
         self._lock = threading.Lock()
         self._exceptions = {key: 0 for key in self._exceptions if key[1] is None}
+        self._handled = {None: 0}
+        self._never_awaited = {None: 0}
+        self._findings = dict.fromkeys(self._findings, 0)
         self._series = {}
         self._finished = self._started = 0
 
@@ -127,11 +139,26 @@ class Metrics:
         """Have the SDK record these histograms, value by value: somebody's view is about them."""
         self._recorders = dict(histograms)
 
-    def count_failure(self, source: str, error_type: str) -> None:
-        """Count an unhandled exception."""
-        error_type = _capped(self._error_types, error_type, self._limit)
-        key = (source, error_type)
-        self._exceptions[key] = self._exceptions.get(key, 0) + 1
+    # On the pump's thread.
+
+    def count_failure(self, source: str, error_type: str, times: int) -> None:
+        """Count an unhandled exception, so many times."""
+        key = (source, _capped(self._error_types, error_type, self._limit))
+        self._exceptions[key] = self._exceptions.get(key, 0) + times
+
+    def count_handled(self, error_type: str) -> None:
+        """Count an exception of a task that somebody has retrieved."""
+        key = _capped(self._error_types, error_type, self._limit)
+        self._handled[key] = self._handled.get(key, 0) + 1
+
+    def count_never_awaited(self, function: str, times: int) -> None:
+        """Count a coroutine that never ran, so many times."""
+        key = _capped(self._coroutines, function, self._limit)
+        self._never_awaited[key] = self._never_awaited.get(key, 0) + times
+
+    def count_finding(self, kind: str, times: int) -> None:
+        """Count a finding, so many times."""
+        self._findings[kind] = self._findings.get(kind, 0) + times
 
     def absorb(self, functions: Iterable[Function]) -> None:
         """Take the durations that loops have noted. Any thread but a loop's."""
@@ -193,6 +220,11 @@ class Metrics:
 
     def _overhead(self) -> Iterable[Observation]:
         yield Observation(self._counts.overhead_ns() / 1e9)
+
+
+def _observations(counts: Mapping[Any, int], attribute: str) -> Iterable[Observation]:
+    for value, count in list(counts.items()):
+        yield Observation(count, {} if value is None else {attribute: value})
 
 
 def description_of(name: str) -> str:

@@ -27,6 +27,9 @@ TASK_DETACHED_REASON: Final = "asyncio.task.detached.reason"
 TASK_PARENT_TRACE_ID: Final = "asyncio.task.parent.trace_id"
 TASK_PARENT_SPAN_ID: Final = "asyncio.task.parent.span_id"
 EXCEPTION_SOURCE: Final = "asyncio.exception.source"
+REPEATED: Final = "asyncio.repeated"
+"""How often the same happened again: of a log that tells a number."""
+FINDING_KIND: Final = "asyncio.finding.kind"
 DROPPED_KIND: Final = "aiotel.dropped.kind"
 
 # Metrics.
@@ -35,6 +38,9 @@ TASK_COUNT: Final = "asyncio.task.count"
 TASK_STARTED: Final = "asyncio.task.started"
 TASK_DURATION: Final = "asyncio.task.duration"
 EXCEPTIONS: Final = "asyncio.exceptions"
+EXCEPTIONS_HANDLED: Final = "asyncio.exceptions.handled"
+NEVER_AWAITED: Final = "asyncio.coroutine.never_awaited"  # the log has the same name
+FINDINGS: Final = "asyncio.findings"
 DROPPED: Final = "aiotel.dropped"
 OVERHEAD_TIME: Final = "aiotel.overhead.time"
 

@@ -7,8 +7,7 @@ import traceback
 import pytest
 
 from aiotel._hooks.exceptions import facts_of
-from aiotel._reports.failures import Failures, traceback_of
-from aiotel.observations import ExceptionFacts, Failure
+from aiotel._reports.tracebacks import traceback_of
 
 
 def _raised() -> BaseException:
@@ -43,17 +42,3 @@ def test_many_frames_are_cut_in_the_middle() -> None:
     assert (len(facts.frames), facts.frames_left_out) == (8, 94)
     assert facts.frames[0].function.endswith("test_many_frames_are_cut_in_the_middle")
     assert "  [94 frames left out]\n" in traceback_of(facts)
-
-
-def test_a_sink_that_fails_does_not_silence_the_counter_or_the_next_failure() -> None:
-    counted: list[str] = []
-    logged: list[str] = []
-
-    def log(failure: Failure, stacktrace: str) -> None:
-        logged.append(failure.message)
-        raise OSError("disk full")
-
-    failure = Failure(source="task", message="m", exception=ExceptionFacts(type="E", message=""), time_ns=1)
-    Failures(log, lambda source, kind: counted.append(kind)).tell([failure, failure])
-
-    assert (logged, counted) == (["m", "m"], ["E", "E"])
