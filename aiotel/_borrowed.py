@@ -6,13 +6,14 @@ last to hold them runs their finalizers, and those may well touch the loop that 
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import Context
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
-__all__ = ["Borrowed", "Returns"]
+__all__ = ["Borrowed", "Returns", "is_only_ours"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,10 +43,10 @@ class Borrowed:
 
 
 class Returns:
-    """Gives contexts back: to the loop where it is, else to whichever thread of the program's comes by."""
+    """Gives things back: to the loop where it is, else to whichever thread of the program's comes by."""
 
     def __init__(self) -> None:
-        self._left: deque[list[Context | None]] = deque()
+        self._left: deque[list[Any]] = deque()
 
     def give_back(self, borrowed: Iterable[Borrowed]) -> None:
         """Have the loops let go of these. On any thread, ours included."""
@@ -59,7 +60,33 @@ class Returns:
             except Exception:  # noqa: BLE001  # it is closed, or gone
                 self._left.append(contexts)
 
+    def leave(self, thing: Any) -> None:
+        """Leave something to the program's threads, as it must not go on ours."""
+        self._left.append([thing])
+
     def let_go(self) -> None:
         """Let go of what no loop took. On a thread of the program's."""
         while self._left:
             self._left.popleft().clear()
+
+
+def is_only_ours(thing: Any) -> bool:
+    """Whether nobody holds it but the caller, in one variable."""
+    return _references(thing) <= _ALONE
+
+
+def _references(thing: Any) -> int:
+    return sys.getrefcount(thing)
+
+
+def _alone() -> int:
+    """How many references there seem to be to what one variable holds: that differs from Python to Python."""
+
+    def asked(thing: Any) -> int:
+        return _references(thing)
+
+    thing = object()
+    return asked(thing)
+
+
+_ALONE: Final = _alone()

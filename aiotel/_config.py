@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any
 
 from .errors import ConfigError
+from .observations import Failure
 
 __all__ = ["Config", "usable_config"]
 
@@ -48,6 +51,13 @@ class Config:
     """How many function names and exception types metrics tell apart; the rest is `_OTHER`."""
     stack_frames: int = 50
     """How many frames of a traceback are kept."""
+    unretrieved_after: float = 5.0
+    """A failed task that somebody holds, and whose exception nobody has retrieved for so long, is told."""
+    redact: Callable[[str], str] | None = None
+    """Gives the message of an exception as it may leave the process; in the environment as `module:name`."""
+    severity: Callable[[Failure], str | None] | None = None
+    """Gives the severity of a failure (debug, info, warn, error, fatal), or None for one that is counted but
+    not logged; in the environment as `module:name`. By default errors, and infos where a connection broke."""
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -131,6 +141,14 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _callable(text: str) -> object:
+    module, _, name = text.partition(":")
+    try:
+        return attrgetter(name)(importlib.import_module(module))
+    except Exception as error:  # noqa: BLE001  # a module of the program's, which may do anything
+        raise ValueError(f"must be module:name of something that can be imported ({error})") from None
+
+
 _PARSERS: Mapping[str, Callable[[str], object]] = {
     "disabled": _boolean,
     "export": _boolean,
@@ -142,6 +160,9 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "flush_timeout": _number,
     "function_limit": _count,
     "stack_frames": _count,
+    "unretrieved_after": _number,
+    "redact": _callable,
+    "severity": _callable,
 }
 
 
@@ -154,6 +175,10 @@ def _positive(kinds: tuple[type, ...], words: str) -> Callable[[Any], str | None
 
 def _bool_check(value: Any) -> str | None:
     return None if isinstance(value, bool) else "must be true or false"
+
+
+def _callable_check(value: Any) -> str | None:
+    return None if value is None or callable(value) else "must be a function"
 
 
 _seconds = _positive((int, float), "a number of seconds")
@@ -173,4 +198,7 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "flush_timeout": _seconds,
     "function_limit": _whole,
     "stack_frames": _whole,
+    "unretrieved_after": _seconds,
+    "redact": _callable_check,
+    "severity": _callable_check,
 }

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ._record import AnyRecord, Function, Record
 
-__all__ = ["DURATIONS", "Failed", "Ledger"]
+__all__ = ["DURATIONS", "TOLD", "UNRETRIEVED", "Failed", "Ledger"]
 
 FUNCTIONS: Final = 4096
 """How many functions a ledger tells apart; programs that make functions without end share the last."""
@@ -24,14 +24,29 @@ DURATIONS: Final = 65536
 """How many durations of one function may wait to be counted."""
 
 
+UNRETRIEVED: Final = 1
+"""It was told that nobody had looked at a failure for a while."""
+TOLD: Final = 2
+"""The failure was told: asyncio has given it up, or it has ended the program."""
+
+
 class Failed(weakref.ref[Any]):
     """A task that has failed, and its record: while somebody holds the task, asyncio may tell of it."""
 
-    __slots__ = ("key", "record")
+    __slots__ = ("ended_ns", "error_type", "exception_id", "facts", "gone_ns", "key", "record", "told")
 
     key: int
     """The id of the task: where this is in the table of the failed."""
     record: Record
+    error_type: str
+    exception_id: int
+    ended_ns: int
+    gone_ns: int
+    """When it was seen that the task is no more."""
+    told: int
+    """`UNRETRIEVED`, `TOLD`, both or neither."""
+    facts: Any
+    """What was told of the task, for what may be told later."""
 
 
 class Ledger:
@@ -41,16 +56,23 @@ class Ledger:
         "__weakref__",
         "closed",
         "context",
+        "dead",
         "done",
         "dropped",
         "failed",
         "forgotten",
+        "fresh",
         "functions",
         "gone",
+        "handled",
+        "held",
+        "held_ns",
         "live",
+        "looking",
         "loop",
         "lost",
         "mourn",
+        "next_look_ns",
         "overflow",
         "starting",
         "starting_record",
@@ -68,6 +90,18 @@ class Ledger:
         self.failed: dict[int, Failed] = {}
         self.forgotten: deque[Failed] = deque()
         """Those of the failed that went, appended by the collector."""
+        self.dead: deque[Failed] = deque()
+        """Those of them about which asyncio may still tell."""
+        self.fresh: deque[Failed] = deque()
+        """Those of the failed that nobody had to look at yet, in the order in which they failed."""
+        self.held: deque[Failed] = deque()
+        """Those that somebody holds and nobody had looked at."""
+        self.held_ns = self.next_look_ns = 0
+        """When these were looked at last; when it is time for the next look."""
+        self.looking = False
+        """A look is queued."""
+        self.handled: list[str] = []
+        """The types of exceptions that somebody has retrieved, until they are counted."""
         self.gone: deque[Any] = deque()
         """Weak references to tasks that went before they had ended, appended by the collector."""
         self.until_timed = 0
@@ -115,18 +149,24 @@ class Ledger:
         """How many tasks live; readable from any thread."""
         return max(0, len(self.live) - len(self.gone))
 
-    def remember_failed(self, task: Any, record: AnyRecord) -> None:
-        """Keep the record for as long as somebody holds the task."""
-        # One by one as failures come, by their keys: a look through a table would take long where it is long.
-        while self.forgotten:
-            gone = self.forgotten.popleft()
-            if self.failed.get(gone.key) is gone:
-                self.failed.pop(gone.key, None)
+    def remember_failed(self, task: Any, record: AnyRecord, error_type: str, now_ns: int) -> None:
+        """Keep the record until it is certain what became of the exception."""
         failed = Failed(task, self.forgotten.append)
         failed.key = id(task)
         failed.record = record if isinstance(record, Record) else record.copy()
         failed.record.task = None
+        failed.error_type = error_type
+        failed.exception_id = id(task._exception)
+        failed.ended_ns = now_ns
+        failed.told = 0
+        failed.facts = None
         self.failed[failed.key] = failed
+        self.fresh.append(failed)
+
+    def forget_failed(self, failed: Failed) -> None:
+        """It is certain."""
+        if self.failed.get(failed.key) is failed:
+            del self.failed[failed.key]
 
     def bury(self) -> list[AnyRecord]:
         """Take out the records whose tasks were collected before they ended. The loop's thread only."""

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from types import CodeType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 __all__ = [
     "ASKING",
@@ -35,6 +35,8 @@ __all__ = [
     "line_of",
     "take",
 ]
+
+T = TypeVar("T")
 
 # The flags of a record: W3C's trace flags in the low byte, ours above it.
 SAMPLED: Final = 0x01
@@ -97,13 +99,13 @@ class Function:
         """From creation to the first step."""
 
 
-def take(durations: list[int]) -> list[int]:
+def take(values: list[T]) -> list[T]:
     """What the list holds now, taken out of it.
 
     Two steps of which each is one of the interpreter's: what another thread appends in between stays.
     """
-    taken = durations[:]
-    del durations[: len(taken)]
+    taken = values[:]
+    del values[: len(taken)]
     return taken
 
 

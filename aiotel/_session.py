@@ -27,19 +27,23 @@ from ._faults import faults
 from ._hooks import loops
 from ._hooks.errors import Errors
 from ._hooks.ledgers import Ledgers, ledger_of
+from ._hooks.retrievals import Retrievals
 from ._hooks.tasks import Tasks
 from ._mailbox import Mailbox
 from ._pump import Pump
-from ._record import Record
+from ._record import Record, take
 from ._repeats import Repeats
 from ._reports.failures import Failures
+from ._reports.redaction import redacted_text
 from ._reports.reports import Reports
+from ._reports.retrievals import Retrievals as RetrievalReports
+from ._reports.retrievals import Unretrieveds
 from ._signals import names
 from ._signals.instruments import instruments_of
 from ._signals.logs import Logs
 from ._signals.metrics import BOUNDS, Counts, Metrics, description_of
 from ._signals.traces.traces import Traces
-from .observations import Failure, Source
+from .observations import Failure, Retrieved, Source, Unretrieved
 
 __all__ = ["Session"]
 
@@ -96,19 +100,31 @@ class Session:
         self._errors = Errors(
             self._observations, self._repeats, ledger_of, self._clock.wall_ns, frames=config.stack_frames
         )
+        self._returns = Returns()
+        self._retrievals = Retrievals(
+            self._observations,
+            self._repeats,
+            self._clock.wall_ns,
+            self._returns,
+            after_ns=int(config.unretrieved_after * 1e9),
+            frames=config.stack_frames,
+        )
         self._wire_metrics(meter_provider, version)
         self._wire_logs(logger_provider, version)
         self._reports = Reports(
-            {Failure: Failures(self._metrics.count_failure)},
+            {
+                Failure: Failures(self._metrics.count_failure, redact=config.redact, judge=config.severity),
+                Unretrieved: Unretrieveds(self._metrics.count_failure, config.redact),
+                Retrieved: RetrievalReports(),
+            },
             self._repeats,
             self._logs.tell,
             clock_ns=self._clock.now_ns,
         )
-        self._returns = Returns()
         self._pump = Pump(
             self._records,
             self._observations,
-            end=self._traces.end,
+            end=self._end,
             tell=self._tell,
             look=self._look,
             room=self._traces.room,
@@ -146,12 +162,18 @@ class Session:
         Tasks that still live end as `pending`. `timeout` is in seconds; False says that something
         could not be exported in time.
         """
+        return self._close(timeout, certain=False)
+
+    def _close(self, timeout: float, *, certain: bool) -> bool:
+        """Close; `certain` says that nobody will look at any task any more."""
         if self._closed:
             return True
         self._closed = True
         atexit.unregister(self.at_exit)
         self._detach()
+        followed = self._ledgers.followed()
         self._ledgers.close()
+        self._retrievals.conclude(followed, certain=certain)
         in_time = self._pump.stop(self._last, timeout, first=self._tell_the_facts)
         self._returns.let_go()
         if self._providers is not None:
@@ -242,10 +264,19 @@ class Session:
         self._traces.look()
         self._join_readers()
         self._absorb()
+        self._retrievals.look(self._ledgers.followed())
 
     def _join_readers(self) -> None:
         provider = self._meter_provider or metrics.get_meter_provider()
         self._metrics.record_through(self._readers.join(provider, self._instruments.meter))
+
+    def _end(self, records: list[Record]) -> None:
+        redact = self.config.redact
+        if redact is not None:
+            for record in records:
+                if record.error is not None:
+                    record.error = (record.error[0], redacted_text(record.error[1], redact))
+        self._traces.end(records)
 
     def _tell(self, observations: list[Any]) -> None:
         try:
@@ -258,6 +289,9 @@ class Session:
         self._metrics.absorb(self._ledgers.functions())
         for ledger in self._ledgers.take_closed():
             self._metrics.absorb(ledger.every_function())
+        for ledger in self._ledgers.followed():
+            for error_type in take(ledger.handled):
+                self._metrics.count_handled(error_type)
 
     def _flush(self, timeout: float) -> bool:
         in_time = self._pump.flush(timeout)
@@ -295,7 +329,7 @@ class Session:
         """Close, at the end of this process."""
         if self._pid == os.getpid() and not sys.is_finalizing():
             with suppress(KeyboardInterrupt):  # a second Ctrl-C: whoever presses it does not want to wait
-                self.close(timeout=self.config.flush_timeout)
+                self._close(self.config.flush_timeout, certain=True)
 
     def forget(self) -> None:
         """In a child process: what is in hand is the parent's to tell."""

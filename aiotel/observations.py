@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["ExceptionFacts", "Failure", "Frame", "Source", "TaskFacts"]
+__all__ = ["ExceptionFacts", "Failure", "Frame", "Retrieved", "Source", "TaskFacts", "Unretrieved"]
 
 # fmt: off
 Source = Literal[
@@ -75,3 +75,28 @@ class Failure:
     """It was counted before: as a failure that somebody held and nobody had looked at."""
     context: object = field(default=None, repr=False, compare=False)
     """Runs a call in the context in which it happened, where that is known (`context.run(call)`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unretrieved:
+    """A task has failed, somebody holds it, and nobody has looked at its exception for a while.
+
+    `time_ns` is when it failed, in ns since the epoch.
+    """
+
+    exception: ExceptionFacts
+    time_ns: int
+    task: TaskFacts | None
+    context: object = field(default=None, repr=False, compare=False)
+    """See `Failure.context`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieved:
+    """Somebody has looked at such an exception after all, `after_ns` after the task had failed."""
+
+    error_type: str
+    time_ns: int
+    after_ns: int
+    task: TaskFacts | None
+    context: None = None

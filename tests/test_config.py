@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 
 from aiotel import AiotelError, Config, ConfigError
@@ -49,3 +51,15 @@ def test_a_bad_value_is_named_with_what_would_do(variable: str, text: str, says:
 def test_values_given_in_code_are_checked_too() -> None:
     with pytest.raises(ConfigError, match="mailbox_size must be a whole number above zero, not True"):
         Config(mailbox_size=True)
+
+
+def test_functions_are_named_by_their_module() -> None:
+    config = Config.from_env({"AIOTEL_REDACT": "textwrap:dedent", "AIOTEL_SEVERITY": "textwrap:fill"})
+
+    assert (config.redact, config.severity) == (textwrap.dedent, textwrap.fill)
+
+
+@pytest.mark.parametrize("text", ["nonsense", "no_such_module:f", "textwrap:no_such_function", "textwrap:"])
+def test_a_function_that_is_not_there_is_an_error_that_says_how(text: str) -> None:
+    with pytest.raises(ConfigError, match="redact must be module:name of something that can be imported"):
+        Config.from_env({"AIOTEL_REDACT": text})

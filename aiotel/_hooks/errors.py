@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from .._borrowed import Borrowed
 from .._faults import faults
-from .._ledger import Ledger
+from .._ledger import TOLD, UNRETRIEVED, Failed, Ledger
 from .._mailbox import Mailbox
 from .._record import DEFERRED, FOREIGN, RECORDED, SAMPLED, AnyRecord, Record, line_of
 from .._repeats import Repeats
@@ -42,6 +42,7 @@ _SOURCES: Final[tuple[tuple[str, Source], ...]] = (
     ("Unhandled exception in client_connected_cb", "server"),
     ("Unknown exception in SIGCHLD handler", "subprocess"),
 )
+UNSAID: Final = "Unhandled exception in event loop"
 MESSAGE: Final = 200
 """How many characters are kept of a message that is none of these."""
 
@@ -97,28 +98,28 @@ class Errors:
         exception = context.get("exception")
         if not isinstance(exception, Exception):
             return
-        repeat = self._repeats.begin(fingerprint_of(exception, context.get("message")))
-        if repeat is not None:
-            repeat.first = failure = self._failure(loop, context, exception)
-            self._mailbox.put(failure)
-
-    def _failure(self, loop: Any, context: Mapping[str, Any], exception: Exception) -> Failure:
-        message = str(context.get("message") or "Unhandled exception in event loop")
         task = context.get("task")
         if task is None:
             task = context.get("future")
         ledger = self._ledger_of(loop)
-        record = None if ledger is None or task is None else record_of(ledger, task)
-        ended_ns = record.end_ns if isinstance(record, Record) and record.flags & RECORDED else 0
-        words, source = source_of(message, context)
-        return Failure(
-            source=source,
-            message=words,
-            exception=facts_of(exception, frames=self._frames),
-            time_ns=self._wall_ns(ended_ns or time.monotonic_ns()),
-            task=None if task is None else task_facts(task, record),
-            context=_context_of(loop, task, context.get("handle")),
-        )
+        failed = None if ledger is None or task is None else failed_of(ledger, task)
+        counted = failed is not None and bool(failed.told & UNRETRIEVED)
+        if failed is not None:
+            failed.told |= TOLD
+        words, source = source_of(str(context.get("message") or UNSAID), context)
+        repeat = self._repeats.begin(fingerprint_of(exception, source, counted))
+        if repeat is not None:
+            record = failed.record if failed is not None else _live(ledger, task)
+            repeat.first = failure = Failure(
+                source=source,
+                message=words,
+                exception=facts_of(exception, frames=self._frames),
+                time_ns=self._wall_ns(time.monotonic_ns() if failed is None else failed.ended_ns),
+                task=None if task is None else task_facts(task, record),
+                counted=counted,
+                context=_context_of(loop, task, context.get("handle")),
+            )
+            self._mailbox.put(failure)
 
 
 def source_of(message: str, context: Mapping[str, Any]) -> tuple[str, Source]:
@@ -133,13 +134,16 @@ def source_of(message: str, context: Mapping[str, Any]) -> tuple[str, Source]:
     return message[:MESSAGE], "other"
 
 
-def record_of(ledger: Ledger, task: Any) -> AnyRecord | None:
-    """The record of a task that lives, or of one that has failed."""
-    record = ledger.live.get(id(task))
-    if record is not None:
-        return record if _is_or_was(record.alive(), task) else None
+def failed_of(ledger: Ledger, task: Any) -> Failed | None:
+    """What is remembered of a task that has failed."""
     failed = ledger.failed.get(id(task))
-    return failed.record if failed is not None and _is_or_was(failed(), task) else None
+    return failed if failed is not None and _is_or_was(failed(), task) else None
+
+
+def _live(ledger: Ledger | None, task: Any) -> AnyRecord | None:
+    """The record of a task that has not ended."""
+    record = None if ledger is None or task is None else ledger.live.get(id(task))
+    return record if record is not None and _is_or_was(record.alive(), task) else None
 
 
 def _is_or_was(referred: object, task: object) -> bool:

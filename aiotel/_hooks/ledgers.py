@@ -38,6 +38,8 @@ class Ledgers:
         self._only = only
         self._on_open = on_open
         self._open: list[Ledger] = []
+        self._followed: list[Ledger] = []
+        """Of closed loops: those with failed tasks of which it is not certain yet what becomes of them."""
         self._dropped = 0
         self._closed = False
 
@@ -60,12 +62,20 @@ class Ledgers:
         for ledger in list(self._open):
             yield from ledger.every_function()
 
+    def followed(self) -> list[Ledger]:
+        """Those whose failed tasks are to be looked at."""
+        for ledger in list(self._followed):
+            if not (ledger.failed or ledger.handled):
+                self._followed.remove(ledger)
+        return [*self._open, *self._followed]
+
     def take_closed(self) -> Iterator[Ledger]:
         """The ledgers of loops that were closed; theirs is the last look at each."""
         self._close_lost()
         for ledger in [ledger for ledger in self._open if ledger.closed]:
             yield ledger
             self._dropped += ledger.dropped
+            self._followed.append(ledger)
             self._open.remove(ledger)
 
     def running(self) -> tuple[AnyRecord, str] | None:
@@ -135,6 +145,7 @@ class Ledgers:
         for ledger in self._open:
             _take_off(ledger)
         self._open.clear()
+        self._followed.clear()
         self._dropped = 0
 
     def _close_lost(self) -> None:

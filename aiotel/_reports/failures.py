@@ -8,51 +8,90 @@ from typing import Any
 
 from .._report import Report
 from .._signals import names
-from ..observations import Failure
+from ..observations import ExceptionFacts, Failure
+from .redaction import Redact, redacted
+from .severities import Judge, judged
 from .tasks import task_attributes
 from .tracebacks import traceback_of
 
-__all__ = ["Failures"]
+__all__ = ["Failures", "repeated"]
+
+LEAVES = 32
+"""How many leaves of a group are listed."""
 
 
 class Failures:
     """Failures in words."""
 
-    def __init__(self, count: Callable[[str, str, int], None]) -> None:
+    def __init__(
+        self,
+        count: Callable[[str, str, int], None],
+        *,
+        redact: Redact | None = None,
+        judge: Judge | None = None,
+    ) -> None:
         self._count = count
+        self._redact = redact
+        self._judge = judge
 
     def count(self, failure: Failure, times: int) -> None:
         """Count it, unless that was done when it was told as not retrieved."""
         if not failure.counted:
             self._count(failure.source, failure.exception.type, times)
 
-    def report(self, failure: Failure) -> Report:
-        """The failure, with its traceback."""
+    def report(self, failure: Failure) -> Report | None:
+        """The failure, with its traceback; None where the program does not want it logged."""
+        severity = judged(failure, self._judge)
+        if severity is None:
+            return None
+        exception = redacted(failure.exception, self._redact)
         return Report(
             name=names.EXCEPTION,
-            severity="fatal" if failure.fatal else "error",
+            severity=severity,
             words=failure.message,
             time_ns=failure.time_ns,
-            attributes=_attributes(failure),
+            attributes=_attributes(failure, exception),
             task=failure.task,
-            stacktrace=traceback_of(failure.exception),
+            stacktrace=traceback_of(exception),
             context=failure.context,
         )
 
-    def again(self, failure: Failure, times: int, seconds: float) -> Report:
+    def again(self, failure: Failure, times: int, seconds: float) -> Report | None:
         """The number, and what it is a number of."""
         report = self.report(failure)
-        return replace(
-            report,
-            words=f"{failure.message}, {times} more in {seconds:.0f} s",
-            attributes={**report.attributes, names.REPEATED: times},
-        )
+        return None if report is None else repeated(report, times, seconds)
 
 
-def _attributes(failure: Failure) -> dict[str, Any]:
-    return {
-        names.EXCEPTION_TYPE: failure.exception.type,
-        names.EXCEPTION_MESSAGE: failure.exception.message,
+def repeated(report: Report, times: int, seconds: float) -> Report:
+    """The report of how often the same happened again."""
+    return replace(
+        report,
+        words=f"{report.words}: {times} more in {seconds:.0f} s",
+        attributes={**report.attributes, names.REPEATED: times},
+    )
+
+
+def _attributes(failure: Failure, exception: ExceptionFacts) -> dict[str, Any]:
+    attributes = {
+        names.EXCEPTION_TYPE: exception.type,
+        names.EXCEPTION_MESSAGE: exception.message,
         names.EXCEPTION_SOURCE: failure.source,
         **task_attributes(failure.task),
     }
+    leaves = _leaves(exception)
+    if leaves:
+        attributes[names.EXCEPTION_LEAVES] = [_in_words(leaf) for leaf in leaves[:LEAVES]]
+    return attributes
+
+
+def _leaves(exception: ExceptionFacts) -> list[ExceptionFacts]:
+    """The exceptions that a group is about, however deep in it."""
+    found: list[ExceptionFacts] = []
+    for leaf in exception.leaves:
+        found += _leaves(leaf) or [leaf]
+    return found
+
+
+def _in_words(leaf: ExceptionFacts) -> str:
+    place = f" at {leaf.frames[-1].file}:{leaf.frames[-1].line}" if leaf.frames else ""
+    return f"{leaf.type}: {leaf.message}{place}" if leaf.message else f"{leaf.type}{place}"

@@ -27,6 +27,7 @@ TASK_DETACHED_REASON: Final = "asyncio.task.detached.reason"
 TASK_PARENT_TRACE_ID: Final = "asyncio.task.parent.trace_id"
 TASK_PARENT_SPAN_ID: Final = "asyncio.task.parent.span_id"
 EXCEPTION_SOURCE: Final = "asyncio.exception.source"
+EXCEPTION_LEAVES: Final = "asyncio.exception.leaves"
 REPEATED: Final = "asyncio.repeated"
 """How often the same happened again: of a log that tells a number."""
 FINDING_KIND: Final = "asyncio.finding.kind"
@@ -46,6 +47,8 @@ OVERHEAD_TIME: Final = "aiotel.overhead.time"
 
 # Logs.
 EXCEPTION: Final = "exception"
+TASK_UNRETRIEVED: Final = "asyncio.task.unretrieved"
+TASK_RETRIEVED: Final = "asyncio.task.retrieved"
 
 OTHER: Final = "_OTHER"
 """What stands for all values beyond a limit."""

@@ -453,3 +453,16 @@ def test_the_console_exporter_prints_task_spans(loops: Loops, telemetry: Telemet
 
 def one_line(span: ReadableSpan) -> str:
     return f"{span.to_json(indent=None)}\n"
+
+
+def test_what_a_task_raised_is_redacted_in_its_span(loops: Loops, telemetry: Telemetry) -> None:
+    async def fails() -> None:
+        raise ValueError("card 4111")
+
+    async def main() -> None:
+        await asyncio.gather(fails(), return_exceptions=True)
+
+    telemetry.start(redact=lambda text: text.replace("4111", "****"))
+    loops.run(main())
+
+    assert telemetry.span("fails").status.description == "ValueError: card ****"
