@@ -7,6 +7,7 @@ import textwrap
 import pytest
 
 from aiotel import AiotelError, Config, ConfigError
+from aiotel.observations import Failure
 
 
 def test_what_the_environment_leaves_out_has_its_default() -> None:
@@ -53,10 +54,14 @@ def test_values_given_in_code_are_checked_too() -> None:
         Config(mailbox_size=True)
 
 
-def test_functions_are_named_by_their_module() -> None:
-    config = Config.from_env({"AIOTEL_REDACT": "textwrap:dedent", "AIOTEL_SEVERITY": "textwrap:fill"})
+def judge(failure: Failure) -> str | None:
+    return "warn"
 
-    assert (config.redact, config.severity) == (textwrap.dedent, textwrap.fill)
+
+def test_functions_are_named_by_their_module() -> None:
+    config = Config.from_env({"AIOTEL_REDACT": "textwrap:dedent", "AIOTEL_SEVERITY": f"{__name__}:judge"})
+
+    assert (config.redact, config.severity) == (textwrap.dedent, judge)
 
 
 @pytest.mark.parametrize("text", ["nonsense", "no_such_module:f", "textwrap:no_such_function", "textwrap:"])
