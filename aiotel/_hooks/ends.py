@@ -11,7 +11,7 @@ from .._faults import faults
 from .._ledger import DURATIONS, Ledger
 from .._mailbox import Mailbox
 from .._record import CANCELLED, DEFERRED, PENDING, RAISED, RECORDED, RETURNED, AnyRecord, Record, Rules
-from .exceptions import summary_of, type_of
+from .exceptions import message_of, type_of
 
 __all__ = ["done_callback", "end_at_once", "register", "settle_all", "settle_gone"]
 
@@ -46,10 +46,10 @@ def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Cal
             else:
                 outcome = RAISED
                 durations = function.raised
-                error = type_of(exception), ""
+                error_type = type_of(exception)
                 if record.flags & (RECORDED | DEFERRED):
-                    error = summary_of(exception)
-                ledger.remember_failed(task, record, error[0], now_ns)
+                    error = (error_type, message_of(exception))
+                ledger.remember_failed(task, record, error_type, now_ns)
             if len(durations) < DURATIONS:
                 durations.append(now_ns - record.start_ns)
             else:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..observations import ExceptionFacts, Frame
 
-__all__ = ["facts_of", "fingerprint_of", "summary_of", "type_of"]
+__all__ = ["facts_of", "fingerprint_of", "message_of", "type_of"]
 
 MESSAGE: Final = 4096
 """How many characters of a message are kept."""
@@ -57,11 +57,6 @@ def fingerprint_of(exception: BaseException, *more: Hashable) -> Hashable:
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
     return type_of(exception), traceback.tb_frame.f_code, traceback.tb_lasti, *more
-
-
-def summary_of(exception: BaseException) -> tuple[str, str]:
-    """Type and message."""
-    return type_of(exception), message_of(exception)
 
 
 def facts_of(exception: BaseException, *, frames: int) -> ExceptionFacts:
