@@ -69,11 +69,12 @@ class Retrievals:
                 self._queue(ledger)
 
     def _is_something(self, ledger: Ledger, now_ns: int) -> bool:
-        if ledger.forgotten or ledger.dead:
+        if ledger.forgotten or ledger.dead or (ledger.held and now_ns - ledger.held_ns >= self._after_ns):
             return True
-        if ledger.fresh and now_ns - ledger.fresh[0].ended_ns >= self._after_ns:
-            return True
-        return bool(ledger.held) and now_ns - ledger.held_ns >= self._after_ns
+        try:
+            return bool(ledger.fresh) and now_ns - ledger.fresh[0].ended_ns >= self._after_ns
+        except IndexError:  # its loop has just taken the last one
+            return False
 
     def _queue(self, ledger: Ledger) -> None:
         loop = ledger.loop()
@@ -81,8 +82,9 @@ class Retrievals:
             return
         ledger.looking = True
         try:
-            loop.call_soon_threadsafe(partial(self._look_at, ledger), context=ledger.context)
-        except RuntimeError:  # it was closed just now
+            # Not by `context=`, which not every loop takes: what is queued there runs in a copy of it.
+            ledger.context.run(loop.call_soon_threadsafe, partial(self._look_at, ledger))
+        except Exception:  # noqa: BLE001  # it was closed just now, or has ideas of its own
             ledger.looking = False
         if is_only_ours(loop):
             self._returns.leave(loop)
