@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextvars import Context
 from functools import partial
 from typing import Any, Final
 
@@ -82,8 +83,9 @@ class Retrievals:
             return
         ledger.looking = True
         try:
-            # Not by `context=`, which not every loop takes: what is queued there runs in a copy of it.
-            ledger.context.run(loop.call_soon_threadsafe, partial(self._look_at, ledger))
+            # Not by `context=`, which not every loop takes; nor from within the ledger's context, in which
+            # the loop's thread runs callbacks at the same time.
+            Context().run(loop.call_soon_threadsafe, partial(self._look_at, ledger))
         except Exception:  # noqa: BLE001  # it was closed just now, or has ideas of its own
             ledger.looking = False
         if is_only_ours(loop):
