@@ -34,6 +34,7 @@ from .._record import (
 )
 from .ends import end_at_once, register, settle_gone
 from .functions import function_of
+from .makers import PLAIN, TASK, state_by_uvloop
 from .sites import site
 
 __all__ = ["CreateTask", "Tasks", "eager_record"]
@@ -44,10 +45,11 @@ CreateTask = Callable[..., Any]
 EVERY: Final = 16
 """One task in so many is timed from its creation to its first step."""
 
-# The standard library's own `create_task`; None where somebody has put theirs in its place.
-_found = asyncio.BaseEventLoop.create_task
-_PLAIN: Final = _found if _found.__code__.co_filename == asyncio.base_events.__file__ else None
-
+# Constants of the module, not variables of the closure: each of those is copied at every call.
+_new = object.__new__
+_reference = weakref.ref
+_unrecorded_new: Any = Unrecorded
+_asyncio_tasks = asyncio.tasks
 _clock = time.monotonic_ns
 _running_loop: Callable[[], Any] = asyncio._get_running_loop
 # On 3.11 `current_task` is a Python function around this table.
@@ -84,15 +86,10 @@ class Tasks:
         begin = self._begin
         create = self._create
         bury = self._bury
-        plain = original is _PLAIN
-        classes = asyncio.tasks
-        new = object.__new__
-        reference = weakref.ref
-        unrecorded: Any = Unrecorded
-        clock = _clock
-        current_task = _current_task
+        plain = original is PLAIN
+        uvloops = None if plain else state_by_uvloop(original)
 
-        def create_task(loop: Any, coro: Any, **kwargs: Any) -> Any:  # noqa: C901, PLR0912, PLR0915  # the hot path
+        def create_task(loop: Any, /, coro: Any, **kwargs: Any) -> Any:  # noqa: C901, PLR0912, PLR0915  # the hot path
             context = origin = None
             try:
                 ledger = loop._aiotel_ledger or open_ledger(loop)
@@ -110,11 +107,11 @@ class Tasks:
                     function = function_of(ledger, coro, patterns)
                 if ledger.gone:
                     bury(ledger)  # so that no id in the table is that of a task that is no more
-                task = current_task(loop)
+                task = _current_task(loop)
                 parent: Any = ledger.live.get(id(task))
                 if parent is None:
                     parent = eager_record(ledger, task)
-                now_ns = clock()
+                now_ns = _clock()
                 otel = current()
                 begun = None
                 flags = DEFERRED
@@ -138,7 +135,7 @@ class Tasks:
                     and now_ns - tree.start_ns < rules.max_age_ns
                 ):
                     tree.count += 1
-                    record = new(rules.span_class)
+                    record = _new(rules.span_class)
                     record.function = function
                     record.origin = tree
                     record.parent_id = parent.span_id
@@ -162,11 +159,16 @@ class Tasks:
             else:
                 task = None  # what is raised below holds this frame, which is not to hold the running task
                 if (
-                    not plain
-                    or loop._task_factory is not None
-                    or loop._debug
-                    or loop._closed
-                    or "eager_start" in kwargs
+                    _asyncio_tasks.Task is not TASK
+                    or (kwargs and len(kwargs) != ("name" in kwargs) + ("context" in kwargs))
+                    or (
+                        loop._task_factory is not None or loop._debug or loop._closed
+                        if plain
+                        else uvloops is None
+                        or uvloops.task_factory(loop) is not None
+                        or uvloops.debug(loop)
+                        or uvloops.closed(loop)
+                    )
                 ):
                     if record is None:
                         record = _unrecorded(function, origin, flags, now_ns)
@@ -174,24 +176,30 @@ class Tasks:
                 # All that `original` does then; a call less makes up for a part of what we add.
                 try:
                     if not kwargs:
-                        task = classes.Task(coro, loop=loop, context=context)
-                    elif context is None:
-                        task = classes.Task(coro, loop=loop, **kwargs)
+                        task = TASK(coro, loop=loop, context=context)
                     else:
-                        kwargs["context"] = context
-                        task = classes.Task(coro, loop=loop, **kwargs)
+                        if context is not None:
+                            kwargs["context"] = context
+                        if plain:
+                            task = TASK(coro, loop=loop, **kwargs)
+                        else:
+                            task = TASK(coro, loop=loop, context=kwargs.get("context"))
+                            # Not any sooner: every task of uvloop's uses up a number for its name.
+                            if kwargs.get("name") is not None:
+                                task.set_name(kwargs["name"])
                 except BaseException:
+                    task = None
                     self._abandon(record)
                     raise
                 try:
                     if record is None:
-                        record = unrecorded(task, ledger.mourn)
+                        record = _unrecorded_new(task, ledger.mourn)
                         record.function = function
                         record.origin = origin
                         record.flags = flags
                         record.start_ns = now_ns
                     else:
-                        record.task = reference(task, ledger.mourn)
+                        record.task = _reference(task, ledger.mourn)
                     ledger.live[id(task)] = record
                     task.add_done_callback(ledger.done, context=ledger.context)
                 except Exception as error:  # noqa: BLE001  # ours, not the program's

@@ -287,3 +287,29 @@ def test_a_coroutine_that_is_none_is_refused_as_without_us(loops: Loops) -> None
     aiotel.instrument(aiotel.Config(), tracer_provider=TracerProvider(shutdown_on_exit=False))
 
     assert plain == loops.run(main())
+
+
+def test_a_class_put_in_the_place_of_asyncios_tasks_gets_what_it_would_get(
+    loops: Loops, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, dict[str, Any]]] = []
+
+    class Mine(asyncio.Task[Any]):
+        def __init__(self, coro: Any, **options: Any) -> None:
+            calls.append((coro.__qualname__, {k: v for k, v in options.items() if k in {"name", "context"}}))
+            super().__init__(coro, **options)
+
+    async def main() -> list[bool]:
+        loop = asyncio.get_running_loop()
+        tasks = [asyncio.create_task(three(), name="named"), loop.create_task(three())]
+        await asyncio.gather(*tasks)
+        return [type(task) is Mine for task in tasks]
+
+    monkeypatch.setattr(asyncio.tasks, "Task", Mine)
+    runs = []
+    for start in (lambda: None, telemetry.start):
+        start()
+        calls.clear()
+        runs.append((loops.run(main()), [(name, sorted(options)) for name, options in calls]))
+
+    assert runs[0] == runs[1]
