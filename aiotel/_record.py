@@ -225,10 +225,18 @@ class Rules(Protocol):
 
     def begin_under(
         self, otel: Mapping[str, Any], function: Function, parent: AnyRecord | None, now_ns: int
-    ) -> tuple[Record, Context | None] | None:
+    ) -> tuple[Record, Context, None] | tuple[None, None, Any] | None:
         """What `begin` gives in the commonest of its cases, sooner: a child of the span that is current.
 
-        The record's site is for the caller to fill in where there is a context. None for the other cases.
+        A record whose site is for the caller to fill in, and its context; or the origin alone where the task
+        has no span. None for the other cases.
+        """
+
+    def begin_apart(self, function: Function, parent: AnyRecord, now_ns: int) -> Record | None:
+        """What `begin` gives where a trace that is recorded has outgrown its limits, sooner.
+
+        For a task without a current span; the record's site is for the caller to fill in. None where it is
+        another case.
         """
 
     def begin(self, birth: Birth) -> tuple[Record, Context | None] | None:

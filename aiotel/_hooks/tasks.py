@@ -113,7 +113,7 @@ class Tasks:
                     parent = eager_record(ledger, task)
                 now_ns = _clock()
                 otel = current()
-                begun = None
+                begun: Any = None
                 flags = DEFERRED
                 if not function.special and (not kwargs or kwargs.get("context") is None):
                     if otel:
@@ -121,8 +121,10 @@ class Tasks:
                     elif parent is not None:
                         flags = parent.flags
                 if begun is not None:
-                    record, context = begun
-                    if context is not None:
+                    record, context, origin = begun
+                    if record is None:
+                        flags = FOREIGN
+                    else:
                         record.site_code, record.site_instruction = site(2)
                 elif not flags or (flags & UNBOUND and not rules.bound):
                     record = None
@@ -143,6 +145,12 @@ class Tasks:
                     record.span_id = rules.span_id()
                     record.start_ns = now_ns
                     record.end_ns = 0
+                    record.site_code, record.site_instruction = site(2)
+                elif (
+                    flags & (SAMPLED | FOREIGN) == SAMPLED
+                    and rules.inherited
+                    and (record := rules.begin_apart(function, parent, now_ns)) is not None
+                ):
                     record.site_code, record.site_instruction = site(2)
                 else:
                     begun = begin(ledger, loop, function, parent, task, now_ns, kwargs)

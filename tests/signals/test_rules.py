@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.sampling import Decision, ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, TraceIdRatioBased
 
 import aiotel
 from aiotel._signals import names
@@ -299,6 +299,68 @@ def test_no_trace_has_more_tasks_than_allowed(loops: Loops, telemetry: Telemetry
             check(child)
 
     check(root)
+
+
+class _Listening(SpanProcessor):
+    """Where somebody listens to spans as they start, no case is decided in short."""
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        """It is enough to be here."""
+
+
+@pytest.mark.parametrize("limit", [{"trace_max_tasks": 3}, {"trace_max_age": 0.0000001}])
+@pytest.mark.parametrize(
+    "sampler", [ALWAYS_ON, ParentBased(ALWAYS_ON), ParentBased(TraceIdRatioBased(1.0))], ids=str
+)
+def test_what_is_decided_in_short_is_what_would_be_decided_at_length(
+    loops: Loops, sampler: Any, limit: dict[str, Any]
+) -> None:
+    """Traces that are too long, with and without somebody else's baggage."""
+
+    async def branch() -> None:
+        await asyncio.gather(leaf(), leaf())
+
+    async def main() -> None:
+        await asyncio.gather(branch(), branch())
+        token = otel_context.attach(baggage.set_baggage("user", "7"))
+        await asyncio.create_task(branch())
+        otel_context.detach(token)
+
+    def told(*, at_length: bool) -> list[str]:
+        telemetry = Telemetry()
+        provider = provide(telemetry, *[_Listening()] * at_length, sampler=sampler)
+        telemetry.start(**limit)
+        loops.run(main())
+        spans = telemetry.spans
+        aiotel.uninstrument()
+        provider.shutdown()
+        by_id = {span.context.span_id: span.name for span in spans}
+        return sorted(
+            repr(
+                (
+                    span.name,
+                    span.parent and by_id[span.parent.span_id],
+                    [by_id[link.context.span_id] for link in span.links],
+                    span.context.trace_flags,
+                    len({other.name for other in spans if other.context.trace_id == span.context.trace_id}),
+                    {
+                        key: by_id[int(str(value), 16)] if key == names.TASK_PARENT_SPAN_ID else value
+                        for key, value in (span.attributes or {}).items()
+                        if key not in _DIFFERENT
+                    },
+                )
+            )
+            for span in spans
+        )
+
+    in_short = told(at_length=False)
+
+    assert any(names.TASK_DETACHED_REASON in each for each in in_short)
+    assert told(at_length=True) == in_short
+
+
+# Of each run's own: names count on, times differ, and ids are random.
+_DIFFERENT = {names.TASK_NAME, names.TASK_SCHEDULE_DURATION, names.TASK_PARENT_TRACE_ID}
 
 
 def test_what_a_long_lived_task_starts_later_is_a_trace_of_its_own(

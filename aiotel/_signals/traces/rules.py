@@ -47,6 +47,9 @@ __all__ = ["DETACHED_KEY", "TaskRules"]
 
 Begun = tuple[Record, contextvars.Context | None]
 
+# OpenTelemetry's contexts refuse to be written to; this one is nobody's yet.
+_set_item = dict.__setitem__
+
 
 class TaskRules:
     """The rules, for the provider that is bound (see `bind`); attributes are read by the hot path."""
@@ -86,7 +89,7 @@ class TaskRules:
 
     def begin_under(
         self, otel: Mapping[str, Any], function: Function, parent: AnyRecord | None, now_ns: int
-    ) -> Begun | None:
+    ) -> tuple[Record, contextvars.Context, None] | tuple[None, None, Any] | None:
         """See `Rules.begin_under`."""
         span: Any = otel.get(SPAN_KEY)
         quick = self._quick
@@ -101,9 +104,7 @@ class TaskRules:
                 return None
             flags, user = quick.flags_under(origin.trace_flags), span
         if not flags & RECORDED:
-            record = object.__new__(Record)
-            record.function, record.origin, record.flags, record.start_ns = function, origin, FOREIGN, now_ns
-            return record, None
+            return None, None, origin
         record = object.__new__(quick.span_class)
         record.function = function
         record.origin = origin
@@ -112,11 +113,19 @@ class TaskRules:
         record.span_id = quick.span_id()
         record.start_ns = now_ns
         record.end_ns = 0
-        values = otel.copy()  # type: ignore[attr-defined]  # a dict
-        values[SPAN_KEY] = lend(record, user)
+        values = Context(otel)
+        _set_item(values, SPAN_KEY, lend(record, user))
         context = contextvars.copy_context()
-        context.run(variable.set, Context(values))
-        return record, context
+        context.run(variable.set, values)
+        return record, context, None
+
+    def begin_apart(self, function: Function, parent: AnyRecord, now_ns: int) -> Record | None:
+        """See `Rules.begin_apart`."""
+        maker = self._maker
+        if not isinstance(maker, SdkSpans):
+            return None
+        reason = self._overgrown(parent, now_ns)
+        return None if reason is None else maker.apart_at_once(function, parent, now_ns, reason)
 
     def begin(self, birth: Birth) -> Begun | None:
         """See `Rules.begin`."""

@@ -28,6 +28,7 @@ from ..._record import (
     UNBOUND,
     AnyRecord,
     Birth,
+    Function,
     Record,
     Tree,
 )
@@ -56,6 +57,7 @@ class SdkSpans:
         self._asks = not self.follow and self._fixed is None
         self._random = RANDOM if ids.random else 0
         self.inherited = announce is None and not self._asks
+        self._stays = self._keeps or bool(self._fixed)
         self.span_id = ids.span_id
         self.span_class = span_class_for(source)
 
@@ -129,6 +131,27 @@ class SdkSpans:
             tree.flags = self._flags_of_root(tree, otel, record)
         record.flags = tree.flags
         return self._complete(record, otel)
+
+    def apart_at_once(
+        self, function: Function, parent: AnyRecord, now_ns: int, reason: str
+    ) -> TaskSpan | None:
+        """What `apart` gives where the new trace is certain to be sampled, as the parent's is; else None."""
+        if not self._stays or not isinstance(parent, TaskSpan):
+            return None
+        tree = Tree(function, now_ns)
+        tree.trace_id, tree.root_id = self._ids.trace_id(), self.span_id()
+        tree.flags = RECORDED | SAMPLED | self._random
+        record = object.__new__(self.span_class)
+        record.function = function
+        record.origin = tree
+        record.parent_id = None
+        record.flags = tree.flags
+        record.span_id = tree.root_id
+        record.start_ns = now_ns
+        record.end_ns = 0
+        record.reason = reason
+        record.link = parent.get_span_context()
+        return record
 
     # Building blocks.
 
