@@ -12,7 +12,8 @@ __all__ = ["Complaints", "complaints"]
 EVERY_S: Final = 60.0
 KINDS: Final = 50
 
-_log = logging.getLogger("aiotel")
+# Not the one that reports are told through: who reads of failures there may want to be spared this.
+_log = logging.getLogger("aiotel.complaints")
 
 
 class Complaints:

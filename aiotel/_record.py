@@ -160,6 +160,12 @@ class Record:
         reference = self.task
         return None if reference is None else reference()
 
+    raised: Any = None
+    """The facts of what the task raised, where its span is to tell them."""
+
+    def note_raised(self, facts: Any) -> None:
+        """What the task raised; kept where there is a span to tell it."""
+
     def note_wait(self, wait_ns: int) -> None:
         """How long the task waited for its first step; kept where there is a span to tell it."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .observations import TaskFacts
+from .observations import ExceptionFacts, TaskFacts
 
 __all__ = ["Report", "Severity"]
 
@@ -29,5 +29,7 @@ class Report:
     attributes: Mapping[str, Any]
     task: TaskFacts | None = None
     stacktrace: str | None = None
+    exception: ExceptionFacts | None = None
+    """What the stacktrace is of, for those who want it as data."""
     context: object = field(default=None, repr=False, compare=False)
     """Runs a call in the context in which it happened, where that is known (`context.run(call)`)."""

@@ -19,6 +19,7 @@ from ._borrowed import Borrowed, Returns
 from ._clock import Clock
 from ._complaints import complaints
 from ._config import Config
+from ._duplicates import Duplicates
 from ._export.endpoint import endpoint_of
 from ._export.exporters import unquieten
 from ._export.providers import Providers
@@ -26,6 +27,7 @@ from ._export.readers import Readers
 from ._faults import faults
 from ._hooks import loops
 from ._hooks.errors import Errors
+from ._hooks.exceptions import facts_of
 from ._hooks.ledgers import Ledgers, ledger_of
 from ._hooks.retrievals import Retrievals
 from ._hooks.tasks import Tasks
@@ -38,6 +40,7 @@ from ._reports.redaction import redacted_text
 from ._reports.reports import Reports
 from ._reports.retrievals import Retrievals as RetrievalReports
 from ._reports.retrievals import Unretrieveds
+from ._reports.spans import note_raised
 from ._signals import names
 from ._signals.instruments import instruments_of
 from ._signals.logs import Logs
@@ -95,10 +98,17 @@ class Session:
             rules,
             only=loop,
             on_open=self._loop_opened,
+            facts=partial(facts_of, frames=config.stack_frames) if _wants_span_events() else None,
         )
         self._tasks = Tasks(rules, self._records, self._ledgers.open, config.detach)
+        self._duplicates = Duplicates()
         self._errors = Errors(
-            self._observations, self._repeats, ledger_of, self._clock.wall_ns, frames=config.stack_frames
+            self._observations,
+            self._repeats,
+            ledger_of,
+            self._clock.wall_ns,
+            self._duplicates,
+            frames=config.stack_frames,
         )
         self._returns = Returns()
         self._retrievals = Retrievals(
@@ -171,10 +181,12 @@ class Session:
         self._closed = True
         atexit.unregister(self.at_exit)
         self._detach()
+        self._errors.close()
         followed = self._ledgers.followed()
         self._ledgers.close()
         self._retrievals.conclude(followed, certain=certain)
         in_time = self._pump.stop(self._last, timeout, first=self._tell_the_facts)
+        self._duplicates.close()
         self._returns.let_go()
         if self._providers is not None:
             self._providers.withdraw()
@@ -210,7 +222,9 @@ class Session:
             "call_exception_handler": self._errors.in_front_of,
             "close": self._ledgers.closing_in_front_of,
         }
-        return loops.attach(methods) if self._only is None else loops.attach_to_loop(self._only, methods)
+        if self._only is not None:
+            return loops.attach_to_loop(self._only, methods)
+        return loops.attach(methods, first=frozenset({"call_exception_handler"}))
 
     def _loop_opened(self) -> None:
         self._pump.start()
@@ -247,7 +261,7 @@ class Session:
                 names.SCOPE, version, logger_provider=provider, schema_url=names.SCHEMA_URL
             )
 
-        self._logs = Logs(logger, clock_ns=self._clock.now_ns)
+        self._logs = Logs(logger, self._duplicates, clock_ns=self._clock.now_ns)
 
     def _count_dropped(self) -> Mapping[str, int]:
         return {
@@ -272,10 +286,10 @@ class Session:
 
     def _end(self, records: list[Record]) -> None:
         redact = self.config.redact
-        if redact is not None:
-            for record in records:
-                if record.error is not None:
-                    record.error = (record.error[0], redacted_text(record.error[1], redact))
+        for record in records:
+            if record.error is not None and redact is not None:
+                record.error = (record.error[0], redacted_text(record.error[1], redact))
+            note_raised(record, self._clock.wall_ns, redact)
         self._traces.end(records)
 
     def _tell(self, observations: list[Any]) -> None:
@@ -352,6 +366,12 @@ class Session:
 
 def _disabled_by_environment() -> bool:
     return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def _wants_span_events() -> bool:
+    """Whether exceptions are to be told as span events too: what the semantic conventions call `logs/dup`."""
+    choices = os.environ.get("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "").split(",")
+    return "logs/dup" in [choice.strip() for choice in choices]
 
 
 def _within(step: Callable[[], bool], timeout: float) -> bool:

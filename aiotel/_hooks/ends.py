@@ -13,13 +13,20 @@ from .._mailbox import Mailbox
 from .._record import CANCELLED, DEFERRED, PENDING, RAISED, RECORDED, RETURNED, AnyRecord, Record, Rules
 from .exceptions import message_of, type_of
 
-__all__ = ["done_callback", "end_at_once", "register", "settle_all", "settle_gone"]
+__all__ = ["Facts", "done_callback", "end_at_once", "register", "settle_all", "settle_gone"]
+
+Facts = Callable[[BaseException], Any]
 
 _clock = time.monotonic_ns
 
 
-def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Callable[[Any], None]:  # noqa: C901, PLR0915
-    """The done callback of every task of one loop: the other half of the hot path."""
+def done_callback(  # noqa: C901, PLR0915
+    ledger: Ledger, mailbox: Mailbox[Record], rules: Rules, facts: Facts | None
+) -> Callable[[Any], None]:
+    """The done callback of every task of one loop: the other half of the hot path.
+
+    With `facts`, each record of a task that raised gets those of the exception.
+    """
     live = ledger.live
     letters = mailbox.queue
     limit = mailbox.limit
@@ -49,6 +56,8 @@ def done_callback(ledger: Ledger, mailbox: Mailbox[Record], rules: Rules) -> Cal
                 error_type = type_of(exception)
                 if record.flags & (RECORDED | DEFERRED):
                     error = (error_type, message_of(exception))
+                    if facts is not None:
+                        record.note_raised(facts(exception))
                 ledger.remember_failed(task, record, error_type, now_ns)
             if len(durations) < DURATIONS:
                 durations.append(now_ns - record.start_ns)

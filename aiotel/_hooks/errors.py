@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from .._borrowed import Borrowed
+from .._duplicates import Duplicates
 from .._faults import faults
 from .._ledger import TOLD, UNRETRIEVED, Failed, Ledger
 from .._mailbox import Mailbox
@@ -19,6 +20,7 @@ from .._record import DEFERRED, FOREIGN, RECORDED, SAMPLED, AnyRecord, Record, l
 from .._repeats import Repeats
 from ..observations import Failure, Source, TaskFacts
 from .exceptions import facts_of, fingerprint_of
+from .owners import beneath
 
 __all__ = ["Errors", "Handler"]
 
@@ -62,42 +64,54 @@ class Errors:
         repeats: Repeats[Any],
         ledger_of: Callable[[Any], Ledger | None],
         wall_ns: Callable[[int], int],
+        duplicates: Duplicates,
         *,
         frames: int,
     ) -> None:
         self._mailbox = mailbox
         self._repeats = repeats
+        self._duplicates = duplicates
+        self._closed = False
         self._ledger_of = ledger_of
         self._wall_ns = wall_ns
         self._frames = frames
 
     def in_front_of(self, original: Handler) -> Handler:
         """A `call_exception_handler` that does what `original` does, and tells us."""
-        observe = self.observe
+        observe, begin, end = self.observe, self._duplicates.begin, self._duplicates.end
 
         def call_exception_handler(loop: Any, context: dict[str, Any]) -> None:
-            key = 0
+            if self._closed:  # somebody has wrapped this one, so it is still here
+                original(loop, context)
+                return
+            key = told = 0
             try:
                 key = id(context["exception"]) if "exception" in context else id(context)
                 if key in _handled:  # another handler of ours is in front of this one, and has seen it
                     key = 0
                 else:
                     _handled.add(key)
-                    observe(loop, context)
+                    if observe(loop, context):
+                        told = begin(context.get("exception"))
             except Exception as error:  # noqa: BLE001  # ours, not the program's
                 faults.add(error)
             try:
-                original(loop, context)
+                beneath(original)(loop, context)
             finally:
                 _handled.discard(key)
+                end(told)
 
         return call_exception_handler
 
-    def observe(self, loop: Any, context: Mapping[str, Any]) -> None:
-        """Put the failure into the mailbox, where there is one: a context may have no exception."""
+    def close(self) -> None:
+        """Do nothing any more, wherever we still stand."""
+        self._closed = True
+
+    def observe(self, loop: Any, context: Mapping[str, Any]) -> bool:
+        """Put the failure into the mailbox; False where there is none that we tell."""
         exception = context.get("exception")
         if not isinstance(exception, Exception):
-            return
+            return False
         task = context.get("task")
         if task is None:
             task = context.get("future")
@@ -120,6 +134,7 @@ class Errors:
                 context=_context_of(loop, task, context.get("handle")),
             )
             self._mailbox.put(failure)
+        return True
 
 
 def source_of(message: str, context: Mapping[str, Any]) -> tuple[str, Source]:

@@ -10,7 +10,7 @@ from .._faults import faults
 from .._ledger import Ledger
 from .._mailbox import Mailbox
 from .._record import DEFERRED, UNBOUND, AnyRecord, Function, Record, Rules
-from .ends import done_callback, settle_all
+from .ends import Facts, done_callback, settle_all
 from .loops import LEDGER, Method
 from .tasks import eager_record
 
@@ -32,7 +32,9 @@ class Ledgers:
         *,
         only: Any = None,
         on_open: Callable[[], None],
+        facts: Facts | None = None,
     ) -> None:
+        self._facts = facts
         self._mailbox = mailbox
         self._rules = rules
         self._only = only
@@ -102,7 +104,7 @@ class Ledgers:
         if self._closed or (self._only is not None and loop is not self._only):
             return None
         ledger = Ledger(loop)
-        ledger.done = done_callback(ledger, self._mailbox, self._rules)
+        ledger.done = done_callback(ledger, self._mailbox, self._rules, self._facts)
         try:
             setattr(loop, LEDGER, ledger)
         except AttributeError as error:  # a compiled loop: its tasks cannot be told

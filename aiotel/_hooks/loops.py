@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from .._faults import faults
 from ..errors import UnsupportedError
+from .owners import beneath
 
 __all__ = ["LEDGER", "Detach", "attach", "attach_to_loop", "require_attributes"]
 
@@ -27,9 +28,12 @@ LEDGER: Final = "_aiotel_ledger"
 """The attribute of a loop, and of its class, that holds its ledger: the fastest table there is."""
 
 
-def attach(methods: Mapping[str, InFrontOf]) -> Detach:
-    """Put ours in front of these methods on every loop class; gives back what undoes it."""
-    attachment = _Attachment(methods)
+def attach(methods: Mapping[str, InFrontOf], *, first: frozenset[str] = frozenset()) -> Detach:
+    """Put ours in front of these methods on every loop class; gives back what undoes it.
+
+    Those that are to be `first` stay in front of whatever is put on `BaseEventLoop` later.
+    """
+    attachment = _Attachment(methods, first)
     for cls in [BaseEventLoop, *_subclasses(AbstractEventLoop)]:
         attachment.cover(cls)
     attachment.cover_those_to_come()
@@ -43,8 +47,9 @@ class _Attachment:
     ours sees that the outer one is at work, and steps aside.
     """
 
-    def __init__(self, methods: Mapping[str, InFrontOf]) -> None:
+    def __init__(self, methods: Mapping[str, InFrontOf], first: frozenset[str]) -> None:
         self._methods = methods
+        self._first = first
         self._replaced: dict[tuple[type, str], tuple[object, Method]] = {}
         self._late: Any = None
         self._found_late: object = _MISSING
@@ -53,14 +58,16 @@ class _Attachment:
         """Put ours in front of what this class, or one above it, has for each method."""
         for name, in_front_of in self._methods.items():
             owner = next((base for base in cls.__mro__ if name in vars(base)), AbstractEventLoop)
-            if owner is AbstractEventLoop or (owner, name) in self._replaced:
+            # What inherits from it is asked before it, whatever else comes to stand there.
+            ahead = owner is BaseEventLoop and name in self._first and BaseEventLoop in cls.__bases__
+            if owner is AbstractEventLoop or ((owner, name) in self._replaced and not ahead):
                 continue
             # uvloop's own class is compiled and cannot be changed; the one below it can.
-            target = owner if issubclass(owner, AbstractEventLoop) else cls
+            target = cls if ahead or not issubclass(owner, AbstractEventLoop) else owner
             found = vars(target).get(name, _MISSING)
             if not _is_method(vars(owner)[name]):
                 continue
-            ours = in_front_of(getattr(target, name))
+            ours = in_front_of(_inherited(cls, name) if ahead else getattr(target, name))
             ours.__name__, ours.__qualname__ = name, f"{target.__qualname__}.{name}"
             try:
                 setattr(target, name, ours)
@@ -141,6 +148,15 @@ def require_attributes(loop: Any) -> None:
             f"{type(loop).__qualname__} takes no attributes, so its loops cannot be instrumented one by one; "
             "instrument() without loop= may reach them by their class"
         ) from None
+
+
+def _inherited(cls: type, name: str) -> Method:
+    """What the class has from the one above it, at the time of each call, less OpenTelemetry's wrap."""
+
+    def method(loop: Any, *args: Any, **kwargs: Any) -> Any:
+        return beneath(getattr(super(cls, loop), name))(*args, **kwargs)
+
+    return method
 
 
 def _as_method(bound: Any) -> Method:

@@ -53,6 +53,7 @@ class Failures:
             attributes=_attributes(failure, exception),
             task=failure.task,
             stacktrace=traceback_of(exception),
+            exception=exception,
             context=failure.context,
         )
 

@@ -42,6 +42,7 @@ class Unretrieveds:
             },
             task=unretrieved.task,
             stacktrace=traceback_of(exception),
+            exception=exception,
             context=unretrieved.context,
         )
 

@@ -1,13 +1,10 @@
-"""Tell a report once to the program's own structlog, and once to OpenTelemetry."""
+"""Tell a report once where the program's own logs go, and once to OpenTelemetry."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
-import structlog
 from opentelemetry import _logs
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import Context
@@ -15,16 +12,16 @@ from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
     TraceFlags,
-    format_span_id,
-    format_trace_id,
     set_span_in_context,
 )
 
 from .._borrowed import Borrowed
 from .._complaints import complaints
+from .._duplicates import Duplicates
 from .._report import Report, Severity
 from ..observations import TaskFacts
 from . import names
+from .loggers import tell_loggers
 
 __all__ = ["Logs"]
 
@@ -32,13 +29,16 @@ __all__ = ["Logs"]
 class Logs:
     """Both tellings of a report."""
 
-    def __init__(self, logger: Callable[[], _logs.Logger], *, clock_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, logger: Callable[[], _logs.Logger], duplicates: Duplicates, *, clock_ns: Callable[[], int]
+    ) -> None:
         self._logger = logger
+        self._duplicates = duplicates
         self._clock_ns = clock_ns
 
     def tell(self, report: Report) -> None:
         """Tell it to both."""
-        for tell in (self._tell_structlog, self._tell_opentelemetry):
+        for tell in (self._tell_loggers, self._tell_opentelemetry):
             try:
                 self._within(report.context, tell, report)
             except Exception as error:  # noqa: BLE001  # a processor of the user's: the other telling still goes out
@@ -51,9 +51,8 @@ class Logs:
         else:
             tell(report)
 
-    def _tell_structlog(self, report: Report) -> None:
-        logger = structlog.get_logger("aiotel") if _configured() else _own_logger()
-        getattr(logger, _METHODS[report.severity])(report.words, **_fields(report))
+    def _tell_loggers(self, report: Report) -> None:
+        tell_loggers(report, self._duplicates)
 
     def _tell_opentelemetry(self, report: Report) -> None:
         severity = _SEVERITIES[report.severity]
@@ -81,24 +80,6 @@ _SEVERITIES: Final[Mapping[Severity, SeverityNumber]] = {
     "error": SeverityNumber.ERROR,
     "fatal": SeverityNumber.FATAL,
 }
-_METHODS: Final[Mapping[Severity, str]] = {
-    "debug": "debug",
-    "info": "info",
-    "warn": "warning",
-    "error": "error",
-    "fatal": "critical",
-}
-"""What structlog calls them."""
-
-
-def _fields(report: Report) -> dict[str, Any]:
-    fields = dict(report.attributes)
-    if report.task is not None and report.task.trace_id:
-        fields["trace_id"] = format_trace_id(report.task.trace_id)
-        fields["span_id"] = format_span_id(report.task.span_id)
-    if report.stacktrace is not None:
-        fields["exception"] = report.stacktrace
-    return fields
 
 
 def _context_of(task: TaskFacts | None) -> Context:
@@ -108,39 +89,3 @@ def _context_of(task: TaskFacts | None) -> Context:
     flags = TraceFlags(TraceFlags.SAMPLED if task.sampled else TraceFlags.DEFAULT)
     span = NonRecordingSpan(SpanContext(task.trace_id, task.span_id, False, flags))
     return set_span_in_context(span, Context())
-
-
-def _configured() -> bool:
-    """Whether structlog is the program's. An instrumentation that only adds itself does not count."""
-    if not structlog.is_configured():
-        return False
-    defaults = structlog._config._BUILTIN_DEFAULT_PROCESSORS
-    processors = structlog.get_config()["processors"]
-    ours = [each for each in processors if not type(each).__module__.startswith("opentelemetry.")]
-    return [type(each) for each in ours] != [type(each) for each in defaults]
-
-
-def _own_logger() -> Any:
-    """JSON lines, or a line for a person where a person reads; always on stderr."""
-    terminal = sys.stderr.isatty()
-    renderer: Any = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(_dumps)
-    return structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
-        processors=[
-            *([_without_traceback] if terminal else []),
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            renderer,
-        ],
-        wrapper_class=structlog.BoundLogger,
-    )
-
-
-def _without_traceback(logger: Any, method: str, event: Any) -> Any:
-    """Asyncio's own handler has just printed it on the same terminal."""
-    event.pop("exception", None)
-    return event
-
-
-def _dumps(event: Any, **options: Any) -> str:
-    return json.dumps(event, **{"default": repr, **options})

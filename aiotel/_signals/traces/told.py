@@ -34,6 +34,10 @@ class Told(Record):
     """OpenTelemetry's context in which the task was created, until it is decided whether it has a span."""
     notes: tuple[Event, ...] = ()
 
+    def note_raised(self, facts: Any) -> None:
+        """What the task raised."""
+        self.raised = facts
+
     def note_wait(self, wait_ns: int) -> None:
         """How long the task waited for its first step."""
         self.wait_ns = wait_ns
