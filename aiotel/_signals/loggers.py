@@ -91,9 +91,13 @@ def _processors() -> list[Any]:
 
 
 def _structlog_logger() -> Any:
-    """The program's in all else; one whose methods are coroutines has one inside whose methods are not."""
-    logger = structlog.wrap_logger(None, processors=_processors(), logger_factory_args=(NAME,)).bind()
-    return getattr(logger, "sync_bl", logger)
+    """The program's in all else; in place of one whose methods are coroutines, the one that it wraps."""
+    wrapper: Any = structlog.get_config()["wrapper_class"]
+    if isinstance(wrapper, type) and issubclass(wrapper, structlog.stdlib.AsyncBoundLogger):
+        wrapper = structlog.stdlib.BoundLogger
+    return structlog.wrap_logger(
+        None, processors=_processors(), wrapper_class=wrapper, logger_factory_args=(NAME,)
+    )
 
 
 def _wants_structure() -> bool:

@@ -1,4 +1,4 @@
-"""A failure is exported once, whatever else in the program exports failures, and whichever was loaded first."""
+"""A failure is exported once, whatever else there is that exports failures, and whichever came first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiotel.testing import Receiver
 
 from ..cli.processes import Outcome, run
 
-PROGRAM = '''
+PROGRAM = """
 import asyncio, gc, logging, sys
 import structlog
 from opentelemetry import _logs
@@ -92,14 +92,14 @@ if "own" in options:  # what the program logs by itself is exported as ever
     logging.getLogger("shop").error("a line of the program's")
 aiotel.uninstrument()
 print(sorted(str(each) for handler in logging.getLogger().handlers for each in handler.filters))
-'''
+"""
 
 LOOPS = ["asyncio", "uvloop", "eager"]
 ORDERS = ["theirs first", "ours first", "inside"]
 
 
 def _run(loop: str, order: str, *options: str) -> tuple[Outcome, list[tuple[str, str, str]]]:
-    """What the program said, and of each log that came: the scope, the event, the message of the exception."""
+    """What the program said, and of each log that came: scope, event, message of the exception."""
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     if loop == "eager" and sys.version_info < (3, 12):
@@ -156,7 +156,9 @@ def test_what_the_programs_own_logging_shows_of_us_is_not_exported_again(
     outcome, received = _run("asyncio", order, "sdk", "stdlib", *configured)
 
     assert received == ONCE
-    shown = [line.partition("|")[0] for line in outcome.stdout.splitlines() if "Exception in callback" in line]
+    shown = [
+        line.partition("|")[0] for line in outcome.stdout.splitlines() if "Exception in callback" in line
+    ]
     assert shown == ["asyncio", "aiotel"]
 
 

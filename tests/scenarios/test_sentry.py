@@ -8,7 +8,7 @@ import pytest
 
 from ..cli.processes import run
 
-PROGRAM = '''
+PROGRAM = """
 import asyncio, gc, json, logging, sys
 import sentry_sdk, structlog
 from sentry_sdk.integrations.asyncio import AsyncioIntegration
@@ -68,7 +68,7 @@ with asyncio.Runner(loop_factory=factory) as runner:
     runner.run(main())
 aiotel.uninstrument()
 print(json.dumps(events))
-'''
+"""
 
 
 @pytest.mark.slow
