@@ -72,7 +72,7 @@ def test_a_hook_is_what_it_was_before_contribs_wrap(contrib: Contrib) -> None:
     plain = sys.excepthook, threading.excepthook
     contrib.instrument()
     wrapped = sys.excepthook, threading.excepthook
-    others = wrapt.FunctionWrapper(sys.excepthook, other)
+    others: Any = wrapt.FunctionWrapper(sys.excepthook, other)
 
     for with_wrap, without in zip(wrapped, plain, strict=True):
         assert with_wrap is not without
@@ -151,6 +151,23 @@ def test_contribs_wrap_works_again_once_aiotel_is_gone(
     if order == "before":
         assert vars(asyncio.BaseEventLoop)["call_exception_handler"] is found
     assert "call_exception_handler" not in vars(asyncio.SelectorEventLoop.__mro__[1])
+
+
+def test_where_somebody_has_wrapped_ours_contribs_wrap_works_again_too(
+    telemetry: Telemetry, contrib: Contrib, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contrib.instrument()
+    telemetry.start()
+    ours = asyncio.BaseEventLoop.call_exception_handler
+
+    def wrap(loop: asyncio.BaseEventLoop, context: dict[str, Any]) -> None:
+        ours(loop, context)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "call_exception_handler", wrap)
+    aiotel.uninstrument()
+    asyncio.run(fail())
+
+    assert _scopes(telemetry) == ["exceptions"]
 
 
 def test_aiotel_goes_on_when_contrib_is_gone(telemetry: Telemetry, contrib: Contrib) -> None:
