@@ -257,6 +257,16 @@ def test_a_handler_of_our_logger_alone_is_enough(
     assert [record.getMessage() for record in handler.records] == [EVENT]
 
 
+def test_a_logger_that_the_programs_configuration_has_disabled_in_passing_loses_nothing(
+    telemetry: Telemetry, lines: Lines, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("aiotel"), "disabled", True)
+    told = _own_lines(telemetry, capsys)
+
+    assert [line["event"] for line in told] == [EVENT]
+    assert lines.records == []
+
+
 def test_complaints_are_another_logger_than_reports(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="aiotel")
     complaints.add("export", "nobody listens")
