@@ -154,6 +154,8 @@ class Record:
     site_code: CodeType | None
     """Where the task was created: the code, and the offset of its instruction."""
     site_instruction: int
+    cancellation: Any = None
+    """The `observations.Cancellation` of the task, where that was seen and there is a span to tell it."""
 
     def alive(self) -> Any:
         """The task; None where it is no more."""
@@ -168,6 +170,9 @@ class Record:
 
     def note_wait(self, wait_ns: int) -> None:
         """How long the task waited for its first step; kept where there is a span to tell it."""
+
+    def note_cancellation(self, cancellation: Any) -> None:
+        """Who cancelled the task; kept where there is a span to tell it."""
 
     def conclude(
         self, now_ns: int, outcome: str, *, task_name: str | None, error: tuple[str, str] | None

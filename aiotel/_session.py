@@ -26,17 +26,20 @@ from ._export.providers import Providers
 from ._export.readers import Readers
 from ._faults import faults
 from ._hooks import loops
+from ._hooks.cancellations import Cancellations
 from ._hooks.errors import Errors
 from ._hooks.exceptions import facts_of
 from ._hooks.ledgers import Ledgers, ledger_of
 from ._hooks.retrievals import Retrievals
 from ._hooks.tasks import Tasks
+from ._hooks.unfinished import Unfinished
 from ._mailbox import Mailbox
 from ._pump import Pump
 from ._record import Record, take
 from ._repeats import Repeats
+from ._reports.cancellations import CANCELLATION_KINDS, UnfinishedCancellations
 from ._reports.failures import Failures
-from ._reports.redaction import redacted_text
+from ._reports.redaction import redacted_cancellation, redacted_text
 from ._reports.reports import Reports
 from ._reports.retrievals import Retrievals as RetrievalReports
 from ._reports.retrievals import Unretrieveds
@@ -46,7 +49,7 @@ from ._signals.instruments import instruments_of
 from ._signals.logs import Logs
 from ._signals.metrics import BOUNDS, Counts, Metrics, description_of
 from ._signals.traces.traces import Traces
-from .observations import Failure, Retrieved, Source, Unretrieved
+from .observations import Failure, Retrieved, Source, UnfinishedCancellation, Unretrieved
 
 __all__ = ["Session"]
 
@@ -119,6 +122,8 @@ class Session:
             after_ns=int(config.unretrieved_after * 1e9),
             frames=config.stack_frames,
         )
+        self._unfinished = Unfinished(self._observations, self._repeats, self._clock.wall_ns)
+        self._cancellations = Cancellations(self._unfinished)
         self._wire_metrics(meter_provider, version)
         self._wire_logs(logger_provider, version)
         self._reports = Reports(
@@ -126,6 +131,7 @@ class Session:
                 Failure: Failures(self._metrics.count_failure, redact=config.redact, judge=config.severity),
                 Unretrieved: Unretrieveds(self._metrics.count_failure, config.redact),
                 Retrieved: RetrievalReports(),
+                UnfinishedCancellation: UnfinishedCancellations(self._metrics.count_finding, config.redact),
             },
             self._repeats,
             self._logs.tell,
@@ -143,6 +149,7 @@ class Session:
         self._traces.look()
         self._be_called_at_exit()
         self._detach = self._attach()
+        self._cancellations.attach()
         if self._providers is not None:
             self._pump.start()
 
@@ -180,6 +187,7 @@ class Session:
             return True
         self._closed = True
         atexit.unregister(self.at_exit)
+        self._cancellations.detach()
         self._detach()
         self._errors.close()
         followed = self._ledgers.followed()
@@ -243,6 +251,7 @@ class Session:
             ),
             function_limit=self.config.function_limit,
             sources=get_args(Source),
+            findings=CANCELLATION_KINDS,
         )
         self._meter_provider = provider
         self._instruments = instruments_of(
@@ -279,6 +288,7 @@ class Session:
         self._join_readers()
         self._absorb()
         self._retrievals.look(self._ledgers.followed())
+        self._unfinished.look(self._ledgers.opened())
 
     def _join_readers(self) -> None:
         provider = self._meter_provider or metrics.get_meter_provider()
@@ -289,6 +299,8 @@ class Session:
         for record in records:
             if record.error is not None and redact is not None:
                 record.error = (record.error[0], redacted_text(record.error[1], redact))
+            if record.cancellation is not None and redact is not None:
+                record.note_cancellation(redacted_cancellation(record.cancellation, redact))
             note_raised(record, self._clock.wall_ns, redact)
         self._traces.end(records)
 
@@ -358,6 +370,7 @@ class Session:
         self._readers.forget()
         self._pump.forget()
         self._repeats.forget()
+        self._unfinished.forget()
         self._returns.let_go()
         if self._providers is not None:
             self._providers.after_fork()

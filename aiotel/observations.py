@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["ExceptionFacts", "Failure", "Frame", "Retrieved", "Source", "TaskFacts", "Unretrieved"]
+__all__ = [
+    "Cancellation",
+    "CancelledBy",
+    "ExceptionFacts",
+    "Failure",
+    "Frame",
+    "Retrieved",
+    "Source",
+    "TaskFacts",
+    "UnfinishedCancellation",
+    "Unretrieved",
+]
 
 # fmt: off
 Source = Literal[
@@ -14,6 +25,14 @@ Source = Literal[
 ]
 # fmt: on
 """Where an unhandled exception came to light: the values of `asyncio.exception.source`."""
+
+# fmt: off
+CancelledBy = Literal[
+    "timeout", "wait_for", "task_group", "gather", "shutdown", "signal", "cancel_scope", "parent", "awaited",
+    "explicit",
+]
+# fmt: on
+"""Who or what cancelled a task: the values of `asyncio.task.cancelled.by`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,4 +118,39 @@ class Retrieved:
     time_ns: int
     after_ns: int
     task: TaskFacts | None
+    context: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancellation:
+    """Who or what cancelled a task.
+
+    `reason` says it in words; `message` is what was given to `cancel()`; `origin` is the function of the task
+    that was cancelled first, where this one was only waited for; `at` is the line that called `cancel()`,
+    which is rarely known.
+    """
+
+    by: CancelledBy
+    reason: str
+    message: str | None = None
+    origin: str | None = None
+    at: Frame | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfinishedCancellation:
+    """A task that was cancelled and still runs, so many seconds later.
+
+    It has `swallowed` the cancellation, or is still cleaning up, which makes it a `slow_cancellation`. `at`
+    is the line at which it waits now. Where nobody saw the request, the time is not `exact`: it is that since
+    the task was noticed.
+    """
+
+    kind: Literal["swallowed", "slow_cancellation"]
+    task: TaskFacts | None
+    cancellation: Cancellation | None
+    seconds: float
+    time_ns: int
+    exact: bool = True
+    at: Frame | None = None
     context: None = None

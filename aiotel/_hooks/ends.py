@@ -12,6 +12,7 @@ from .._ledger import DURATIONS, Ledger
 from .._mailbox import Mailbox
 from .._record import CANCELLED, DEFERRED, PENDING, RAISED, RECORDED, RETURNED, AnyRecord, Record, Rules
 from .exceptions import message_of, type_of
+from .explanations import explain
 
 __all__ = ["Facts", "done_callback", "end_at_once", "register", "settle_all", "settle_gone"]
 
@@ -47,6 +48,8 @@ def done_callback(  # noqa: C901, PLR0915
                 if task.cancelled():
                     outcome = CANCELLED
                     durations = function.cancelled
+                    if record.flags & (RECORDED | DEFERRED):
+                        explain(ledger, task, record)
                 else:
                     outcome = RETURNED
                     durations = function.returned

@@ -71,6 +71,10 @@ class Ledgers:
                 self._followed.remove(ledger)
         return [*self._open, *self._followed]
 
+    def opened(self) -> list[Ledger]:
+        """The ledgers of all loops that have run tasks."""
+        return list(self._open)
+
     def take_closed(self) -> Iterator[Ledger]:
         """The ledgers of loops that were closed; theirs is the last look at each."""
         self._close_lost()

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from .._complaints import complaints
-from ..observations import ExceptionFacts
+from ..observations import Cancellation, ExceptionFacts
 
-__all__ = ["Redact", "redacted", "redacted_text"]
+__all__ = ["Redact", "redacted", "redacted_cancellation", "redacted_text"]
 
 Redact = Callable[[str], str]
 """The program's: gives a message without what is nobody's business."""
@@ -25,6 +25,18 @@ def redacted(exception: ExceptionFacts, redact: Redact | None) -> ExceptionFacts
         message=redacted_text(exception.message, redact),
         cause=None if exception.cause is None else redacted(exception.cause, redact),
         leaves=tuple(redacted(leaf, redact) for leaf in exception.leaves),
+    )
+
+
+def redacted_cancellation(cancellation: Cancellation, redact: Redact | None) -> Cancellation:
+    """The cancellation with its message redacted, and with what a cancel scope gave as its reason."""
+    if redact is None:
+        return cancellation
+    message, reason = cancellation.message, cancellation.reason
+    return replace(
+        cancellation,
+        message=None if message is None else redacted_text(message, redact),
+        reason=redacted_text(reason, redact) if cancellation.by == "cancel_scope" else reason,
     )
 
 

@@ -9,7 +9,8 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Event
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, format_span_id, format_trace_id
 
-from ..._record import RAISED, Birth, Record, line_of
+from ..._record import CANCELLED, RAISED, Birth, Record, line_of
+from ...observations import Cancellation
 from .. import names
 
 __all__ = ["UNSET", "Told", "Undecided", "fill", "unrecorded"]
@@ -41,6 +42,10 @@ class Told(Record):
     def note_wait(self, wait_ns: int) -> None:
         """How long the task waited for its first step."""
         self.wait_ns = wait_ns
+
+    def note_cancellation(self, cancellation: Any) -> None:
+        """Who cancelled the task; told where it ends so."""
+        self.cancellation = cancellation
 
     def note(self, name: str, attributes: Mapping[str, Any], *, time_ns: int) -> None:
         """Add an event that a watcher or a detector has seen; from any thread, until the span is handed on.
@@ -80,6 +85,8 @@ class Told(Record):
             attributes[names.TASK_OUTCOME] = self.outcome
             if self.error is not None:
                 attributes[names.ERROR_TYPE] = self.error[0]
+            if self.cancellation is not None and self.outcome == CANCELLED:
+                attributes.update(_attributes_of(self.cancellation))
         if self.wait_ns is not None:
             attributes[names.TASK_SCHEDULE_DURATION] = self.wait_ns / 1e9
         return attributes
@@ -98,6 +105,22 @@ class Told(Record):
 
 class Undecided(Told):
     """A task about which nothing is decided: it gets a span by getting another class."""
+
+
+def _attributes_of(cancellation: Cancellation) -> dict[str, Any]:
+    attributes: dict[str, Any] = {
+        names.TASK_CANCELLED_BY: cancellation.by,
+        names.TASK_CANCELLED_REASON: cancellation.reason,
+    }
+    if cancellation.message is not None:
+        attributes[names.TASK_CANCELLED_MESSAGE] = cancellation.message
+    if cancellation.origin is not None:
+        attributes[names.TASK_CANCELLED_ORIGIN] = cancellation.origin
+    if cancellation.at is not None:
+        attributes[names.TASK_CANCELLED_FUNCTION] = cancellation.at.function
+        attributes[names.TASK_CANCELLED_FILE] = cancellation.at.file
+        attributes[names.TASK_CANCELLED_LINE] = cancellation.at.line
+    return attributes
 
 
 def fill(record: Record, birth: Birth, origin: Any) -> None:
