@@ -204,6 +204,7 @@ def test_cancelling_a_gather_gives_what_it_gave(loops: Loops, telemetry: Telemet
 def test_a_timer_is_shown_as_it_was(telemetry: Telemetry) -> None:
     async def main() -> str:
         async with asyncio.timeout(5) as timeout:
+            await asyncio.sleep(0)
             shown = repr(timeout._timeout_handler)  # type: ignore[attr-defined]  # asyncio's own
         return re.sub(r"when=[\d.]+", "", shown)
 
@@ -346,6 +347,37 @@ def test_a_cancellation_that_was_taken_back_is_not_why_the_task_ends(
     loops.run(main())
 
     assert told(telemetry, "task")["by"] == "awaited"
+
+
+def test_a_message_is_redacted_on_the_span_and_in_the_finding(loops: Loops, telemetry: Telemetry) -> None:
+    session = telemetry.start(redact=lambda text: text.replace("secret", "***"))
+    session._unfinished.limit_ns = 10_000_000
+
+    async def cleans_up() -> None:
+        try:
+            await forever()
+        finally:
+            await forever()
+
+    async def main() -> None:
+        task = asyncio.create_task(cleans_up(), name="task")
+        await asyncio.sleep(0)
+        task.cancel("Cancelled via cancel scope 1; reason: secret")
+        while not telemetry.log_exporter.get_finished_logs():  # noqa: ASYNC110  # told on aiotel's thread
+            await asyncio.sleep(0.01)
+        task.cancel("Cancelled via cancel scope 1; reason: secret")
+        await asyncio.wait([task])
+
+    loops.run(main())
+
+    assert told(telemetry, "task") == {
+        "by": "cancel_scope",
+        "reason": "a cancel scope was cancelled: ***",
+        "message": "Cancelled via cancel scope 1; reason: ***",
+    }
+    [log] = telemetry.logs
+    assert "(a cancel scope was cancelled: ***)" in log.body
+    assert "secret" not in f"{log.body} {dict(log.attributes)}"
 
 
 # What is kept.
