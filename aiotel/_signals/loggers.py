@@ -114,9 +114,10 @@ def _wants_structure() -> bool:
 
 def _logging_is_set_up() -> bool:
     """Whether what our logger is told comes out somewhere, other than through OpenTelemetry."""
-    logger: logging.Logger | None = logging.getLogger(NAME)
-    if logger.disabled:  # by `dictConfig`, which disables whatever was there before, and means nobody
+    ours = logging.getLogger(NAME)
+    if ours.disabled:  # by `dictConfig`, which disables whatever was there before, and means nobody
         return False
+    logger: logging.Logger | None = ours
     while logger is not None:
         if any(_is_output(handler) for handler in logger.handlers):
             return True
