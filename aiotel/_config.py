@@ -51,6 +51,9 @@ class Config:
     """How many function names and exception types metrics tell apart; the rest is `_OTHER`."""
     stack_frames: int = 50
     """How many frames of a traceback are kept."""
+    coroutine_origins: bool = False
+    """When a coroutine was never awaited and the line that dropped it is not known, have Python note for a
+    minute where coroutines are made, on that loop's thread; its own warnings say so then, too."""
     unretrieved_after: float = 5.0
     """A failed task that somebody holds, and whose exception nobody has retrieved for so long, is told."""
     redact: Callable[[str], str] | None = None
@@ -160,6 +163,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "flush_timeout": _number,
     "function_limit": _count,
     "stack_frames": _count,
+    "coroutine_origins": _boolean,
     "unretrieved_after": _number,
     "redact": _callable,
     "severity": _callable,
@@ -198,6 +202,7 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "flush_timeout": _seconds,
     "function_limit": _whole,
     "stack_frames": _whole,
+    "coroutine_origins": _bool_check,
     "unretrieved_after": _seconds,
     "redact": _callable_check,
     "severity": _callable_check,

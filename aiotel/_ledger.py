@@ -15,6 +15,7 @@ from types import CodeType
 from typing import Any, Final
 
 from ._record import AnyRecord, Function, Record
+from .observations import TaskFacts
 
 __all__ = ["DURATIONS", "TOLD", "UNRETRIEVED", "Failed", "Ledger"]
 
@@ -55,6 +56,7 @@ class Ledger:
     __slots__ = (
         "__weakref__",
         "closed",
+        "closing",
         "context",
         "dead",
         "done",
@@ -67,6 +69,7 @@ class Ledger:
         "handled",
         "held",
         "held_ns",
+        "left",
         "live",
         "looking",
         "loop",
@@ -102,6 +105,8 @@ class Ledger:
         """A look is queued."""
         self.handled: list[str] = []
         """The types of exceptions that somebody has retrieved, until they are counted."""
+        self.left: dict[int, TaskFacts] = {}
+        """What is known of the tasks that had not ended when the loop was closed."""
         self.gone: deque[Any] = deque()
         """Weak references to tasks that went before they had ended, appended by the collector."""
         self.until_timed = 0
@@ -118,7 +123,7 @@ class Ledger:
         """Functions whose qualified name another one had first."""
         self.overflow = Function("_OTHER", "_OTHER", None)
         self.dropped = 0
-        self.closed = False
+        self.closed = self.closing = False
 
     def add_function(self, function: Function) -> Function:
         """Remember a function, or give the one that stands for it."""

@@ -30,6 +30,7 @@ from ._hooks.cancellations import Cancellations
 from ._hooks.errors import Errors
 from ._hooks.exceptions import facts_of
 from ._hooks.ledgers import Ledgers, ledger_of
+from ._hooks.lives import Lives
 from ._hooks.retrievals import Retrievals
 from ._hooks.tasks import Tasks
 from ._hooks.unfinished import Unfinished
@@ -38,7 +39,9 @@ from ._pump import Pump
 from ._record import Record, take
 from ._repeats import Repeats
 from ._reports.cancellations import CANCELLATION_KINDS, UnfinishedCancellations
+from ._reports.coroutines import NeverAwaiteds
 from ._reports.failures import Failures
+from ._reports.lives import FINDINGS, Destroyeds, NotCloseds, Unstarteds
 from ._reports.redaction import redacted_cancellation, redacted_text
 from ._reports.reports import Reports
 from ._reports.retrievals import Retrievals as RetrievalReports
@@ -49,7 +52,17 @@ from ._signals.instruments import instruments_of
 from ._signals.logs import Logs
 from ._signals.metrics import BOUNDS, Counts, Metrics, description_of
 from ._signals.traces.traces import Traces
-from .observations import Failure, Retrieved, Source, UnfinishedCancellation, Unretrieved
+from .observations import (
+    DestroyedPending,
+    Failure,
+    NeverAwaited,
+    NeverStarted,
+    NotClosed,
+    Retrieved,
+    Source,
+    UnfinishedCancellation,
+    Unretrieved,
+)
 
 __all__ = ["Session"]
 
@@ -96,12 +109,23 @@ class Session:
             writes=config.task_span_writes,
         )
         rules = self._traces.rules
+        self._returns = Returns()
+        self._lives = Lives(
+            self._observations,
+            self._repeats,
+            ledger_of,
+            self._clock.wall_ns,
+            self._returns,
+            only=loop,
+            origins=config.coroutine_origins,
+        )
         self._ledgers = Ledgers(
             self._records,
             rules,
             only=loop,
             on_open=self._loop_opened,
             facts=partial(facts_of, frames=config.stack_frames) if _wants_span_events() else None,
+            on_closing=self._lives.loop_closes,
         )
         self._tasks = Tasks(rules, self._records, self._ledgers.open, config.detach)
         self._duplicates = Duplicates()
@@ -112,8 +136,8 @@ class Session:
             self._clock.wall_ns,
             self._duplicates,
             frames=config.stack_frames,
+            without=self._lives.without_exception,
         )
-        self._returns = Returns()
         self._retrievals = Retrievals(
             self._observations,
             self._repeats,
@@ -132,6 +156,10 @@ class Session:
                 Unretrieved: Unretrieveds(self._metrics.count_failure, config.redact),
                 Retrieved: RetrievalReports(),
                 UnfinishedCancellation: UnfinishedCancellations(self._metrics.count_finding, config.redact),
+                NeverAwaited: NeverAwaiteds(self._metrics.count_never_awaited),
+                DestroyedPending: Destroyeds(self._metrics.count_finding),
+                NeverStarted: Unstarteds(self._metrics.count_finding),
+                NotClosed: NotCloseds(self._metrics.count_finding),
             },
             self._repeats,
             self._logs.tell,
@@ -191,6 +219,7 @@ class Session:
         self._detach()
         self._errors.close()
         followed = self._ledgers.followed()
+        self._lives.conclude(followed, certain=certain)
         self._ledgers.close()
         self._retrievals.conclude(followed, certain=certain)
         in_time = self._pump.stop(self._last, timeout, first=self._tell_the_facts)
@@ -230,9 +259,17 @@ class Session:
             "call_exception_handler": self._errors.in_front_of,
             "close": self._ledgers.closing_in_front_of,
         }
+        detach_lives = self._lives.attach()
         if self._only is not None:
-            return loops.attach_to_loop(self._only, methods)
-        return loops.attach(methods, first=frozenset({"call_exception_handler"}))
+            detach = loops.attach_to_loop(self._only, methods)
+        else:
+            detach = loops.attach(methods, first=frozenset({"call_exception_handler"}))
+
+        def detach_all() -> None:
+            detach()
+            detach_lives()
+
+        return detach_all
 
     def _loop_opened(self) -> None:
         self._pump.start()
@@ -251,7 +288,7 @@ class Session:
             ),
             function_limit=self.config.function_limit,
             sources=get_args(Source),
-            findings=CANCELLATION_KINDS,
+            findings=(*FINDINGS, *CANCELLATION_KINDS),
         )
         self._meter_provider = provider
         self._instruments = instruments_of(
@@ -287,7 +324,9 @@ class Session:
         self._traces.look()
         self._join_readers()
         self._absorb()
-        self._retrievals.look(self._ledgers.followed())
+        followed = self._ledgers.followed()
+        self._retrievals.look(followed)
+        self._lives.look(followed)
         self._unfinished.look(self._ledgers.opened())
 
     def _join_readers(self) -> None:
@@ -331,6 +370,7 @@ class Session:
 
     def _tell_the_facts(self) -> None:
         """Send failures and metrics before the spans, which may be too many for the time that is left."""
+        self._lives.tell()
         self._pump.tell_observations()
         self._reports.tell((), last=True)
         if self._providers is not None:
@@ -371,6 +411,7 @@ class Session:
         self._pump.forget()
         self._repeats.forget()
         self._unfinished.forget()
+        self._lives.forget()
         self._returns.let_go()
         if self._providers is not None:
             self._providers.after_fork()

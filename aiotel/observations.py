@@ -8,14 +8,19 @@ from typing import Literal
 __all__ = [
     "Cancellation",
     "CancelledBy",
+    "DestroyedPending",
     "ExceptionFacts",
     "Failure",
     "Frame",
+    "NeverAwaited",
+    "NeverStarted",
+    "NotClosed",
     "Retrieved",
     "Source",
     "TaskFacts",
     "UnfinishedCancellation",
     "Unretrieved",
+    "Unstarted",
 ]
 
 # fmt: off
@@ -33,6 +38,8 @@ CancelledBy = Literal[
 ]
 # fmt: on
 """Who or what cancelled a task: the values of `asyncio.task.cancelled.by`."""
+Unstarted = Literal["closed", "not running", "ended"]
+"""Why a task has not started: its loop was closed, or does not run, or the process has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,4 +160,60 @@ class UnfinishedCancellation:
     time_ns: int
     exact: bool = True
     at: Frame | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeverAwaited:
+    """A coroutine that was made and never awaited.
+
+    `function` is what was called (module.qualname), `defined` its place. `dropped` is the line that called it
+    and let go of what it got; None where that is not certain. `task` is the task that ran then.
+    """
+
+    function: str
+    defined: Frame
+    dropped: Frame | None
+    time_ns: int
+    task: TaskFacts | None = None
+    context: object = field(default=None, repr=False, compare=False)
+    """See `Failure.context`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestroyedPending:
+    """A task that was collected before it had ended: nobody held it, not even what it waited for.
+
+    `suspended` is the line at which it waited, the innermost that is not asyncio's; None where it had not
+    started, or that is not known.
+    """
+
+    task: TaskFacts
+    started: bool
+    suspended: Frame | None
+    time_ns: int
+    context: object = field(default=None, repr=False, compare=False)
+    """See `Failure.context`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeverStarted:
+    """A task that has made no step, `after_ns` after it was created."""
+
+    task: TaskFacts
+    why: Unstarted
+    after_ns: int
+    time_ns: int
+    context: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotClosed:
+    """An async generator that was open when its loop was closed: its `finally:` does not run.
+
+    `function` is its function (module.qualname), `suspended` the line of it that it waits at.
+    """
+
+    function: str
+    suspended: Frame
+    time_ns: int
     context: None = None

@@ -59,6 +59,8 @@ def test_the_metrics_are_all_there() -> None:
             names.DROPPED,
             names.EVENTLOOP_COUNT,
             names.EXCEPTIONS,
+            names.FINDINGS,
+            names.NEVER_AWAITED,
             names.OVERHEAD_TIME,
             names.TASK_COUNT,
             names.TASK_DURATION,

@@ -22,7 +22,7 @@ from ..observations import Failure, Source, TaskFacts
 from .exceptions import facts_of, fingerprint_of
 from .owners import beneath
 
-__all__ = ["Errors", "Handler"]
+__all__ = ["Errors", "Handler", "context_of", "facts_of_record", "live_record_of", "task_facts"]
 
 Handler = Callable[[Any, dict[str, Any]], None]
 """`(loop, context)`: what a loop's class has, and what an exception handler is."""
@@ -67,6 +67,7 @@ class Errors:
         duplicates: Duplicates,
         *,
         frames: int,
+        without: Callable[[Any, Mapping[str, Any]], None],
     ) -> None:
         self._mailbox = mailbox
         self._repeats = repeats
@@ -75,6 +76,8 @@ class Errors:
         self._ledger_of = ledger_of
         self._wall_ns = wall_ns
         self._frames = frames
+        self._without = without
+        """Looks at what has no exception."""
 
     def in_front_of(self, original: Handler) -> Handler:
         """A `call_exception_handler` that does what `original` does, and tells us."""
@@ -110,6 +113,8 @@ class Errors:
     def observe(self, loop: Any, context: Mapping[str, Any]) -> bool:
         """Put the failure into the mailbox; False where there is none that we tell."""
         exception = context.get("exception")
+        if exception is None:
+            self._without(loop, context)
         if not isinstance(exception, Exception):
             return False
         task = context.get("task")
@@ -123,7 +128,7 @@ class Errors:
         words, source = source_of(str(context.get("message") or UNSAID), context)
         repeat = self._repeats.begin(fingerprint_of(exception, source, counted))
         if repeat is not None:
-            record = failed.record if failed is not None else _live(ledger, task)
+            record = failed.record if failed is not None else live_record_of(ledger, task)
             repeat.first = failure = Failure(
                 source=source,
                 message=words,
@@ -131,7 +136,7 @@ class Errors:
                 time_ns=self._wall_ns(time.monotonic_ns() if failed is None else failed.ended_ns),
                 task=None if task is None else task_facts(task, record),
                 counted=counted,
-                context=_context_of(loop, task, context.get("handle")),
+                context=context_of(loop, task, context.get("handle")),
             )
             self._mailbox.put(failure)
         return True
@@ -155,7 +160,7 @@ def failed_of(ledger: Ledger, task: Any) -> Failed | None:
     return failed if failed is not None and _is_or_was(failed(), task) else None
 
 
-def _live(ledger: Ledger | None, task: Any) -> AnyRecord | None:
+def live_record_of(ledger: Ledger | None, task: Any) -> AnyRecord | None:
     """The record of a task that has not ended."""
     record = None if ledger is None or task is None else ledger.live.get(id(task))
     return record if record is not None and _is_or_was(record.alive(), task) else None
@@ -173,11 +178,16 @@ def task_facts(task: Any, record: AnyRecord | None) -> TaskFacts | None:
         return None
     if record is None:
         return TaskFacts(name=get_name(), function=_qualname(task))
+    return facts_of_record(get_name(), record)
+
+
+def facts_of_record(name: str, record: AnyRecord) -> TaskFacts:
+    """What the record says of the task with this name."""
     span = record if isinstance(record, Record) and record.flags & RECORDED else None
     code = None if span is None else span.site_code
     trace_id, span_id, sampled = _identity_of(record)
     return TaskFacts(
-        name=get_name(),
+        name=name,
         function=record.function.name,
         trace_id=trace_id,
         span_id=span_id,
@@ -206,7 +216,7 @@ def _qualname(task: Any) -> str:
     return name if isinstance(name, str) else "asyncio.task"
 
 
-def _context_of(loop: Any, task: Any, handle: Any) -> Borrowed | None:
+def context_of(loop: Any, task: Any, handle: Any) -> Borrowed | None:
     """The context in which it happened: the task's (3.12+) or the callback's."""
     get_context = getattr(task, "get_context", None)
     context = get_context() if get_context is not None else getattr(handle, "_context", None)

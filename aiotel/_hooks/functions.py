@@ -12,7 +12,7 @@ from typing import Any, Final
 from .._ledger import Ledger
 from .._record import Function
 
-__all__ = ["function_of"]
+__all__ = ["code_of", "function_of", "name_of"]
 
 UNNAMED: Final = "asyncio.task"
 
@@ -47,16 +47,24 @@ def function_of(ledger: Ledger, coro: Any, patterns: tuple[str, ...]) -> Functio
     return _known(ledger, coro, qualname, patterns)
 
 
+def name_of(coro: Any) -> str:
+    """The function that made this coroutine or generator: module.qualname."""
+    return _qualified(_module(coro), _text(coro, "__qualname__") or UNNAMED)
+
+
+def _qualified(module: str, qualname: str) -> str:
+    return f"{module}.{qualname}" if module and qualname != UNNAMED else qualname
+
+
 def _known(ledger: Ledger, coro: Any, qualname: str, patterns: tuple[str, ...]) -> Function:
     code = code_of(coro)
     function = ledger.functions.get(qualname)
     if function is not None and function.code is code:
         return function
     module = _module(coro)
-    name = f"{module}.{qualname}" if module and qualname != UNNAMED else qualname
-    function = Function(name, qualname, code)
+    function = Function(_qualified(module, qualname), qualname, code)
     function.skip = _is_internal(module, qualname)
-    function.detach = any(fnmatchcase(name, pattern) for pattern in patterns)
+    function.detach = any(fnmatchcase(function.name, pattern) for pattern in patterns)
     function.special = function.skip or function.detach
     return ledger.add_function(function)
 

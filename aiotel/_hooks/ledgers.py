@@ -32,6 +32,7 @@ class Ledgers:
         *,
         only: Any = None,
         on_open: Callable[[], None],
+        on_closing: Callable[[Any, Ledger], None],
         facts: Facts | None = None,
     ) -> None:
         self._facts = facts
@@ -39,6 +40,7 @@ class Ledgers:
         self._rules = rules
         self._only = only
         self._on_open = on_open
+        self._on_closing = on_closing
         self._open: list[Ledger] = []
         self._followed: list[Ledger] = []
         """Of closed loops: those with failed tasks of which it is not certain yet what becomes of them."""
@@ -126,11 +128,16 @@ class Ledgers:
         """A loop's `close` that also settles the tasks whose callbacks can no longer run."""
 
         def close(loop: Any) -> None:
+            outermost = False
+            try:
+                outermost = self._before_closing(loop)
+            except Exception as error:  # noqa: BLE001  # ours, not the program's
+                faults.add(error)
             try:
                 original(loop)
             finally:
                 try:
-                    self._close_one(loop)
+                    self._close_one(loop, outermost=outermost)
                 except Exception as error:  # noqa: BLE001  # ours, not the program's
                     faults.add(error)
 
@@ -161,8 +168,19 @@ class Ledgers:
                 settle_all(ledger, self._mailbox)
                 ledger.closed = True
 
-    def _close_one(self, loop: Any) -> None:
+    def _before_closing(self, loop: Any) -> bool:
+        """Look once, of however many of ours are in front of each other, where the loop is to be closed."""
         ledger = ledger_of(loop)
+        if ledger is None or ledger.closed or ledger.closing or loop.is_closed() or loop.is_running():
+            return False
+        ledger.closing = True
+        self._on_closing(loop, ledger)
+        return True
+
+    def _close_one(self, loop: Any, *, outermost: bool) -> None:
+        ledger = ledger_of(loop)
+        if ledger is not None and outermost:
+            ledger.closing = False
         if ledger is not None and loop.is_closed() and not ledger.closed:
             settle_all(ledger, self._mailbox)
             ledger.closed = True

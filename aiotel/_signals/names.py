@@ -22,7 +22,9 @@ TASK_OUTCOME: Final = "asyncio.task.outcome"
 TASK_CREATED_FUNCTION: Final = "asyncio.task.created.function"
 TASK_CREATED_FILE: Final = "asyncio.task.created.file"
 TASK_CREATED_LINE: Final = "asyncio.task.created.line"
-TASK_SCHEDULE_DURATION: Final = "asyncio.task.schedule.duration"  # of a span; the metric has the same name
+TASK_SCHEDULE_DURATION: Final = (
+    "asyncio.task.schedule.duration"  # of a span or a log; the metric has the same name
+)
 TASK_DETACHED_REASON: Final = "asyncio.task.detached.reason"
 TASK_PARENT_TRACE_ID: Final = "asyncio.task.parent.trace_id"
 TASK_PARENT_SPAN_ID: Final = "asyncio.task.parent.span_id"
@@ -34,6 +36,14 @@ TASK_CANCELLED_FUNCTION: Final = "asyncio.task.cancelled.function"
 TASK_CANCELLED_FILE: Final = "asyncio.task.cancelled.file"
 TASK_CANCELLED_LINE: Final = "asyncio.task.cancelled.line"
 CANCELLATION_DURATION: Final = "asyncio.cancellation.duration"
+TASK_SUSPENDED_FUNCTION: Final = "asyncio.task.suspended.function"
+TASK_SUSPENDED_FILE: Final = "asyncio.task.suspended.file"
+TASK_SUSPENDED_LINE: Final = "asyncio.task.suspended.line"
+# A coroutine that was never awaited: `code.function.name` is its function, and `code.file.path` and
+# `code.line.number` are those of the line that called it and dropped what it got, where that is certain.
+COROUTINE_DROPPED_FUNCTION: Final = "asyncio.coroutine.dropped.function"
+COROUTINE_DEFINED_FILE: Final = "asyncio.coroutine.defined.file"
+COROUTINE_DEFINED_LINE: Final = "asyncio.coroutine.defined.line"
 EXCEPTION_SOURCE: Final = "asyncio.exception.source"
 EXCEPTION_LEAVES: Final = "asyncio.exception.leaves"
 REPEATED: Final = "asyncio.repeated"
@@ -59,6 +69,14 @@ TASK_UNRETRIEVED: Final = "asyncio.task.unretrieved"
 TASK_RETRIEVED: Final = "asyncio.task.retrieved"
 CANCELLATION_SWALLOWED: Final = "asyncio.cancellation.swallowed"
 CANCELLATION_SLOW: Final = "asyncio.cancellation.slow"
+TASK_DESTROYED_PENDING: Final = "asyncio.task.destroyed_pending"
+TASK_NEVER_STARTED: Final = "asyncio.task.never_started"
+ASYNCGEN_NOT_CLOSED: Final = "asyncio.asyncgen.not_closed"
+
+# Findings: the last part of the names of their logs.
+DESTROYED_PENDING: Final = "destroyed_pending"
+NEVER_STARTED: Final = "never_started"
+NOT_CLOSED: Final = "not_closed"
 
 OTHER: Final = "_OTHER"
 """What stands for all values beyond a limit."""

@@ -1,0 +1,54 @@
+"""Look at tasks and loops of the program on another thread than theirs, without ever holding them.
+
+Whoever holds a thing last runs its finalizers, and those are to run where the program would have them run. A
+chain of C calls takes the object from its weak reference, looks at it, and lets go of it, all without letting
+another thread run in between: so there is always somebody else who holds it.
+"""
+
+from __future__ import annotations
+
+from asyncio import BaseEventLoop
+from collections.abc import Callable
+from operator import attrgetter, call, methodcaller
+from typing import Any, Final
+
+__all__ = ["has_not_started", "is_running", "name_of_task"]
+
+_thread: Final = attrgetter("_thread_id")
+_is_running: Final = methodcaller("is_running")
+_get_name: Final = methodcaller("get_name")
+# What `inspect.getcoroutinestate` asks, and whether the task was cancelled meanwhile.
+_state: Final = attrgetter(
+    "_coro.cr_frame.f_lasti", "_coro.cr_suspended", "_coro.cr_running", "_must_cancel", "_state"
+)
+
+
+def is_running(loop: Callable[[], Any]) -> bool | None:
+    """Whether the loop of this weak reference runs; None where it is no more."""
+    kind = _glance(loop, type)
+    if kind is type(None):
+        return None
+    if getattr(kind, "is_running", None) is BaseEventLoop.is_running:
+        return _glance(loop, _thread) is not None
+    return bool(_glance(loop, _is_running))
+
+
+def has_not_started(task: Callable[[], Any]) -> bool:
+    """Whether the task of this weak reference has yet to make its first step, and is going to."""
+    try:
+        _, suspended, running, cancelled, state = _glance(task, _state)
+    except AttributeError:  # it is no more, or its coroutine is a stranger's, or was closed
+        return False
+    return state == "PENDING" and not (suspended or running or cancelled)
+
+
+def name_of_task(task: Callable[[], Any]) -> str | None:
+    """What the task of this weak reference is called; None where it is no more."""
+    try:
+        return str(_glance(task, _get_name))
+    except AttributeError:
+        return None
+
+
+def _glance(reference: Callable[[], Any], look: Callable[[Any], Any]) -> Any:
+    return next(map(look, map(call, (reference,))))
