@@ -42,13 +42,11 @@ class Origins:
         returns: Returns,
         *,
         wanted: bool,
-        lasts_ns: int = LASTS_NS,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._ledger_of = ledger_of
         self._returns = returns
         self._wanted = wanted
-        self._lasts_ns = lasts_ns
         self._clock = clock
         self._noted: dict[int, _Noted] = {}
 
@@ -59,7 +57,7 @@ class Origins:
         ledger = self._ledger_of(loop)
         if ledger is not None:
             sys.set_coroutine_origin_tracking_depth(1)
-            self._noted[threading.get_ident()] = _Noted(ledger, self._clock() + self._lasts_ns)
+            self._noted[threading.get_ident()] = _Noted(ledger, self._clock() + LASTS_NS)
 
     def look(self) -> None:
         """Have the loops end what has lasted long enough. On the pump's thread."""
@@ -78,7 +76,7 @@ class Origins:
             sys.set_coroutine_origin_tracking_depth(0)
         elif self._wanted:
             # Debug mode was turned on meanwhile: when that ends, asyncio puts back what was ours.
-            noted.until_ns, noted.ending = self._clock() + self._lasts_ns, False
+            noted.until_ns, noted.ending = self._clock() + LASTS_NS, False
             self._noted[threading.get_ident()] = noted
 
     def close(self) -> None:

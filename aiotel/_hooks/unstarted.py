@@ -36,13 +36,11 @@ class Starts:
         repeats: Repeats[Any],
         wall_ns: Callable[[int], int],
         *,
-        after_ns: int = AFTER_NS,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._mailbox = mailbox
         self._repeats = repeats
         self._wall_ns = wall_ns
-        self._after_ns = after_ns
         self._clock = clock
         self._stopped: WeakKeyDictionary[Ledger, int] = WeakKeyDictionary()
         """Loops that do not run, and when they were looked at last, or first seen."""
@@ -60,9 +58,9 @@ class Starts:
             if ledger.closed or not ledger.live or is_running(ledger.loop) is not False:
                 self._stopped.pop(ledger, None)
                 continue
-            if now_ns - self._stopped.setdefault(ledger, now_ns) >= self._after_ns:
+            if now_ns - self._stopped.setdefault(ledger, now_ns) >= AFTER_NS:
                 self._stopped[ledger] = now_ns
-                self._look_at(ledger, "not running", older_ns=self._after_ns)
+                self._look_at(ledger, "not running", older_ns=AFTER_NS)
 
     def conclude(self, ledgers: Iterable[Ledger], *, certain: bool) -> None:
         """Look for the last time; where it is `certain` that nothing will run, at the youngest task too."""
@@ -71,7 +69,7 @@ class Starts:
                 if certain:
                     self._look_at(ledger, "ended", older_ns=0)
                 else:
-                    self._look_at(ledger, "not running", older_ns=self._after_ns)
+                    self._look_at(ledger, "not running", older_ns=AFTER_NS)
 
     def was_told(self, task: Any, record: AnyRecord | None) -> bool:
         """Whether this was told of a task, which has no record any more once its loop was closed."""
