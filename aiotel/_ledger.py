@@ -15,7 +15,7 @@ from types import CodeType
 from typing import Any, Final
 
 from ._record import AnyRecord, Function, Record
-from .observations import TaskFacts
+from .observations import Frame, TaskFacts
 
 __all__ = ["DURATIONS", "TOLD", "UNRETRIEVED", "Failed", "Ledger"]
 
@@ -105,8 +105,8 @@ class Ledger:
         """A look is queued."""
         self.handled: list[str] = []
         """The types of exceptions that somebody has retrieved, until they are counted."""
-        self.left: dict[int, TaskFacts] = {}
-        """What is known of the tasks that had not ended when the loop was closed."""
+        self.left: dict[int, tuple[TaskFacts, Frame | None]] = {}
+        """The tasks that had not ended when the loop was closed, and where they waited."""
         self.gone: deque[Any] = deque()
         """Weak references to tasks that went before they had ended, appended by the collector."""
         self.until_timed = 0

@@ -1,6 +1,8 @@
 """See tasks that are collected before they have ended, from what asyncio says of each.
 
-It says so in the task's finalizer: on any thread, in the middle of a garbage collection.
+It says so in the task's finalizer: on any thread, in the middle of a garbage collection. By then the task's
+coroutine, which is older, has been closed, and nobody can tell where it waited. So what is left when a loop is
+closed is looked at before.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class Destroyed:
             task = record.alive()
             facts = None if task is None or task.done() else task_facts(task, record)
             if facts is not None:
-                ledger.left[key] = facts
+                ledger.left[key] = facts, _suspended_at(task.get_coro())
 
     def observe(self, loop: Any, context: Mapping[str, Any]) -> None:
         """Look at what asyncio says where there is no exception."""
@@ -66,11 +68,10 @@ class Destroyed:
             self._forgive(coro)  # Python says next, or has just said, that it was never awaited
         if self._was_told(task, record):
             return
-        left = ledger.left.get(id(task)) if ledger is not None and record is None else None
-        facts = task_facts(task, record) if left is None else left
+        left = ledger.left.pop(id(task), None) if ledger is not None and record is None else None
+        facts, suspended = (task_facts(task, record), _suspended_at(coro)) if left is None else left
         if facts is None:
             return
-        suspended = _suspended_at(coro)
         site = facts.created_file, facts.created_line
         repeat = self._repeats.begin((DestroyedPending, facts.function, site, started, suspended))
         if repeat is not None:
