@@ -1,8 +1,8 @@
 """See tasks that are collected before they have ended, from what asyncio says of each.
 
 It says so in the task's finalizer: on any thread, in the middle of a garbage collection. By then the task's
-coroutine, which is older, has been closed, and nobody can tell where it waited. So what is left when a loop is
-closed is looked at before.
+coroutine, which is older, has been closed, and nobody can tell where it waited. So what is left when a loop
+is closed is looked at before.
 """
 
 from __future__ import annotations

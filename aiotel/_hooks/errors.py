@@ -183,7 +183,7 @@ def task_facts(task: Any, record: AnyRecord | None) -> TaskFacts | None:
 
 def facts_of_record(name: str, record: AnyRecord) -> TaskFacts:
     """What the record says of the task with this name."""
-    span = record if isinstance(record, Record) and record.flags & RECORDED else None
+    span = record if isinstance(record, Record) and record.flags & (RECORDED | DEFERRED) else None
     code = None if span is None else span.site_code
     trace_id, span_id, sampled = _identity_of(record)
     return TaskFacts(
