@@ -25,10 +25,10 @@ _METRICS = frozenset(
         names.EXCEPTIONS,
         names.DROPPED,
         names.OVERHEAD_TIME,
-        "asyncio.coroutine.never_awaited",
+        names.NEVER_AWAITED,
+        names.FINDINGS,
         "asyncio.eventloop.delay",
         "asyncio.eventloop.stall.duration",
-        "asyncio.findings",
     }
 )
 

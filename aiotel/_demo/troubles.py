@@ -35,7 +35,7 @@ TROUBLES = (
         title="a coroutine is never awaited",
         built_in="Orders.pay() calls redeem_voucher() without await",
         request="voucher=",
-        event="asyncio.coroutine.never_awaited",
+        event=names.NEVER_AWAITED,
     ),
     Trouble(
         title="a background task fails",

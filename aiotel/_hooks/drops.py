@@ -20,7 +20,7 @@ LONGEST: Final = 32768
 KNOWN: Final = 1024
 """How many sites are remembered."""
 
-_PLUMBING: Final = ("asyncio", "uvloop", "anyio", "aiotel")
+_PLUMBING: Final = ("asyncio.", "uvloop.", "anyio.", "aiotel._hooks.", "aiotel._process.")
 _CALLS: Final = frozenset({"CALL", "CALL_KW", "CALL_FUNCTION_EX"})
 _DROPS: Final = ("POP_TOP", "POP_EXCEPT", "STORE_", "DELETE_")
 """Instructions that let go of something, and run nobody's code while they do."""
@@ -51,7 +51,7 @@ def line_of_drop(frame: FrameType, callee: CodeType, name: str) -> int | None:
 
 def is_plumbing(module: object) -> bool:
     """Whether what this module does is done for others: it is not to blame."""
-    return type(module) is str and module.partition(".")[0] in _PLUMBING
+    return type(module) is str and f"{module}.".startswith(_PLUMBING)
 
 
 def _line(frame: FrameType, names: frozenset[str]) -> int | None:

@@ -180,7 +180,11 @@ class Tasks:
                 ):
                     if record is None:
                         record = _unrecorded(function, origin, flags, now_ns)
-                    return create(ledger, record, context, original, loop, coro, kwargs)
+                    try:
+                        return create(ledger, record, context, original, loop, coro, kwargs)
+                    except BaseException:
+                        coro = None  # as above: uvloop has no frame that would hold the coroutine
+                        raise
                 # All that `original` does then; a call less makes up for a part of what we add.
                 try:
                     if not kwargs:
@@ -235,6 +239,7 @@ class Tasks:
             task = _create_within(context, original, loop, coro, kwargs)
         except BaseException:
             self._abandon(record)
+            coro = None  # as in `create_task`
             raise
         finally:
             ledger.starting, ledger.starting_record = before
@@ -313,9 +318,13 @@ def _create_within(
     context: Context | None, original: CreateTask, loop: Any, coro: Any, kwargs: dict[str, Any]
 ) -> Any:
     """Create the task so that it runs in this context: neither a factory nor an override may take one."""
-    if context is None:
-        return original(loop, coro, **kwargs)
-    return context.run(partial(original, loop, coro, **kwargs))
+    try:
+        if context is None:
+            return original(loop, coro, **kwargs)
+        return context.run(partial(original, loop, coro, **kwargs))
+    except BaseException:
+        coro = None  # as in `create_task`
+        raise
 
 
 def _time_first_step(  # noqa: PLR0917  # the hot path's variables

@@ -138,6 +138,21 @@ def test_the_failure_is_there_with_its_traceback_and_its_trace(shown: Shown) -> 
     assert f"    http://127.0.0.1:16686/trace/{log.trace_id}" in shown.lines
 
 
+def test_the_coroutine_that_never_ran_is_there_with_the_line_that_dropped_it(shown: Shown) -> None:
+    (log,) = [log for log in shown.collector.logs if log.event_name == "asyncio.coroutine.never_awaited"]
+    file, line = str(log.attributes["code.file.path"]), int(str(log.attributes["code.line.number"]))
+    at = next(n for n, line in enumerate(shown.lines) if line.startswith("✓ a coroutine is never awaited"))
+    request = next(trace for trace in shown.collector.traces() if trace.trace_id == log.trace_id)
+
+    assert "self.redeem_voucher(order" in Path(file).read_text().splitlines()[line - 1]
+    assert log.attributes["asyncio.coroutine.dropped.function"] == "Orders.pay"
+    assert "Orders.pay" in {node.span.name for _, node in request.walk() if node.span.span_id == log.span_id}
+    assert re.fullmatch(
+        rf"    seen: log asyncio.coroutine.never_awaited at [\d:.]+, \S*orders\.py:{line}",
+        shown.lines[at + 1],
+    )
+
+
 def test_each_mistake_has_its_line_and_that_of_the_failure_says_seen(shown: Shown) -> None:
     titles = [line[2:].partition(":")[0] for line in shown.lines if line[2:].startswith(MISTAKES)]
     at = next(n for n, line in enumerate(shown.lines) if line.startswith("✓ a background task fails"))

@@ -32,13 +32,19 @@ _SEVERITIES = (
     (1, "TRACE", "dim"),
     (0, "LOG", ""),
 )
-_CREATED = (names.TASK_CREATED_FUNCTION, names.TASK_CREATED_FILE, names.TASK_CREATED_LINE)
+# Places: function, file and line. What a log is about is told by its line, where that is another function's.
+_DROPPED = (names.COROUTINE_DROPPED_FUNCTION, names.CODE_FILE_PATH, names.CODE_LINE_NUMBER)
+_PLACES = {
+    "defined": ("", names.COROUTINE_DEFINED_FILE, names.COROUTINE_DEFINED_LINE),
+    "created": (names.TASK_CREATED_FUNCTION, names.TASK_CREATED_FILE, names.TASK_CREATED_LINE),
+    "suspended": (names.TASK_SUSPENDED_FUNCTION, names.TASK_SUSPENDED_FILE, names.TASK_SUSPENDED_LINE),
+}
 # Told in words of their own.
 _TOLD = {
     names.EXCEPTION_TYPE,
     names.EXCEPTION_MESSAGE,
     names.EXCEPTION_STACKTRACE,
-    *_CREATED,
+    *(name for place in _PLACES.values() for name in place),
     CODE_STACKTRACE,
 }
 
@@ -50,7 +56,7 @@ def lines(log: ReceivedLog, *, glyphs: Glyphs = words.UNICODE) -> Iterator[tuple
     if error and error != words.value(log.body):
         yield 4, Text(error, "red")
     yield from [*_stack(log, glyphs)][-_STACK_LINES:]
-    for told in (_attributes(log), _created(log), _where(log)):
+    for told in (_attributes(log), *_places(log), _where(log)):
         if told:
             yield 4, Text(told, "dim")
 
@@ -107,18 +113,27 @@ def _without_the_exception(parts: list[Frame | Folded | str], log: ReceivedLog) 
 
 
 def _attributes(log: ReceivedLog) -> str:
+    dropped = _DROPPED if names.COROUTINE_DROPPED_FUNCTION in log.attributes else ()
     return "  ".join(
         f"{words.neutral(key, limit=100)}={words.value(value, limit=200)}"
         for key, value in log.attributes.items()
-        if key not in _TOLD
+        if key not in _TOLD and key not in dropped
     )
 
 
-def _created(log: ReceivedLog) -> str:
-    """Where the task of this record was created."""
-    function, file, line = (words.value(log.attributes.get(name, ""), limit=300) for name in _CREATED)
-    place = f"{short_path(file, here=str(Path.cwd()))}:{line}" if file else ""
-    return f"created in {function}  {place}".rstrip() if function or place else ""
+def _places(log: ReceivedLog) -> Iterator[str]:
+    """Where the coroutine or the task of this record was dropped, defined, created, suspended."""
+    if names.COROUTINE_DROPPED_FUNCTION in log.attributes:
+        yield _place(log, "dropped", _DROPPED)
+    for verb, place in _PLACES.items():
+        yield _place(log, verb, place)
+
+
+def _place(log: ReceivedLog, verb: str, place: tuple[str, str, str]) -> str:
+    function, file, line = (words.value(log.attributes.get(name, ""), limit=300) for name in place)
+    at = f"{short_path(file, here=str(Path.cwd()))}:{line}" if file else ""
+    told = f"{verb} in {function}  {at}" if function else f"{verb} at {at}" if at else ""
+    return told.rstrip()
 
 
 def _where(log: ReceivedLog) -> str:

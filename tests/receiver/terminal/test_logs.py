@@ -44,6 +44,30 @@ def failure(stack: str) -> ReceivedLog:
     )
 
 
+def test_a_coroutine_that_was_lost_is_shown_with_its_places(shown: Shown) -> None:
+    file = str(Path.cwd() / "shop" / "orders.py")
+    record = log(
+        "Coroutine 'shop.redeem' was never awaited",
+        event_name="asyncio.coroutine.never_awaited",
+        severity_number=13,
+        attributes={
+            "code.function.name": "shop.redeem",
+            "code.file.path": file,
+            "code.line.number": 62,
+            "asyncio.coroutine.dropped.function": "Orders.pay",
+            "asyncio.coroutine.defined.file": file,
+            "asyncio.coroutine.defined.line": 86,
+        },
+    )
+
+    assert [
+        "08:00:00.123 WARN  shop  asyncio.coroutine.never_awaited  Coroutine 'shop.redeem' was never awaited",
+        "    code.function.name=shop.redeem",
+        "    dropped in Orders.pay  shop/orders.py:62",
+        "    defined at shop/orders.py:86",
+    ] == shown(lambda screen: screen.show_log(record), width=120)[:4]
+
+
 def test_a_failure_is_shown_with_the_frames_that_matter(shown: Shown) -> None:
     record = failure(STACK.format(here=Path.cwd()))
 
