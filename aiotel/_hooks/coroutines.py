@@ -30,7 +30,7 @@ from .errors import task_facts
 from .functions import name_of
 from .loops import Detach
 from .origins import Origins
-from .warning import is_ours, is_pythons, warn_past
+from .warning import is_pythons, not_ours, warn_past
 
 __all__ = ["Coroutines"]
 
@@ -114,13 +114,14 @@ class Coroutines:
         if coro.cr_code is _PROBE:
             self._references = references
             return _NOBODY
+        frame, ours = not_ours(frame)
         if self._attached:
             try:
                 self._observe(coro, frame, in_collection=references != self._references)
             except Exception as error:  # noqa: BLE001  # ours, not the program's
                 faults.add(error)
-        if is_ours(frame) and is_pythons(self._found):
-            warn_past(frame, coro, above=2)  # this frame, and that of `_See`
+        if ours and is_pythons(self._found):
+            warn_past(coro, frames=ours + 2)  # and that of `_See`
             return _NOBODY
         return coro
 

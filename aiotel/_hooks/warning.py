@@ -12,14 +12,18 @@ import warnings
 from types import FrameType, FunctionType
 from typing import Any, Final
 
-__all__ = ["is_ours", "is_pythons", "warn_past"]
+__all__ = ["is_pythons", "not_ours", "warn_past"]
 
 _HOOKS: Final = __name__.rpartition(".")[0]
 
 
-def is_ours(frame: FrameType) -> bool:
-    """Whether this is a frame of a hook."""
-    return frame.f_globals.get("__package__") == _HOOKS
+def not_ours(frame: FrameType) -> tuple[FrameType, int]:
+    """The first frame that is no hook's, and how many of those were on the way."""
+    count = 0
+    while frame.f_globals.get("__package__") == _HOOKS and frame.f_back is not None:
+        frame = frame.f_back
+        count += 1
+    return frame, count
 
 
 def is_pythons(found: object) -> bool:
@@ -27,13 +31,8 @@ def is_pythons(found: object) -> bool:
     return type(found) is FunctionType and found.__module__ in ("warnings", "_py_warnings")
 
 
-def warn_past(frame: FrameType, coro: Any, *, above: int) -> None:
-    """Warn as Python does, of the first line that is not ours; `above` counts the frames over `frame`."""
-    level = above + 2
-    below = frame.f_back
-    while below is not None and is_ours(below):
-        level += 1
-        below = below.f_back
+def warn_past(coro: Any, *, frames: int) -> None:
+    """Warn as Python does, but of the line that is so many frames below the caller's."""
     lines = [f"coroutine '{coro.__qualname__}' was never awaited\n"]
     if coro.cr_origin is not None:
         lines.append("Coroutine created at (most recent call last)\n")
@@ -43,4 +42,4 @@ def warn_past(frame: FrameType, coro: Any, *, above: int) -> None:
                 for file, line, function in reversed(coro.cr_origin)
             ]
         )
-    warnings.warn("".join(lines).rstrip("\n"), category=RuntimeWarning, stacklevel=level + 1, source=coro)
+    warnings.warn("".join(lines).rstrip("\n"), category=RuntimeWarning, stacklevel=frames + 2, source=coro)

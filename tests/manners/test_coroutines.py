@@ -111,7 +111,7 @@ def an_override_that_raises_after_super(loops: Loops) -> None:
 
     async def main() -> None:
         with pytest.raises(RefusedError):
-            asyncio.create_task(fetch(), name="refused")
+            asyncio.get_running_loop().create_task(fetch(), name="refused")
         await asyncio.sleep(0)
 
     with asyncio.Runner(loop_factory=Loop) as runner:
