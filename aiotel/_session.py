@@ -347,7 +347,7 @@ class Session:
         try:
             self._reports.tell(observations)
         finally:
-            contexts = [each.context for each in observations]
+            contexts = [getattr(each, "context", None) for each in observations]
             self._returns.give_back(context for context in contexts if isinstance(context, Borrowed))
 
     def _absorb(self) -> None:

@@ -121,3 +121,15 @@ def test_sorting_first_gives_the_same_buckets_as_one_search_each() -> None:
     assert at_once.buckets == one_by_one.buckets
     assert sum(at_once.buckets) == len(values)
     assert at_once.buckets[0] == 2  # the bound itself is inside, as OpenTelemetry says
+
+
+def test_what_alerts_are_made_of_is_there_before_anything_happens(telemetry: Telemetry) -> None:
+    telemetry.start()
+    points = telemetry.metrics()
+
+    kinds = {point.attributes["asyncio.finding.kind"]: point.value for point in points["asyncio.findings"]}
+    assert kinds == dict.fromkeys(
+        ["destroyed_pending", "never_started", "not_closed", "swallowed", "slow_cancellation"], 0
+    )
+    assert [point.value for point in points["asyncio.coroutine.never_awaited"]] == [0]
+    assert [point.value for point in points["asyncio.exceptions.handled"]] == [0]
