@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -77,6 +78,31 @@ def test_one_that_has_ended_is_not_meant(loops: Loops, telemetry: Telemetry, use
     loop.close()
 
     assert told(telemetry) == []
+
+
+def test_one_that_a_task_is_in_the_middle_of_is_the_tasks_trouble(
+    loops: Loops, telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("CRITICAL", logger="asyncio")
+
+    async def waits() -> AsyncIterator[int]:
+        await asyncio.sleep(60)
+        yield 1
+
+    async def main() -> Any:
+        task = asyncio.create_task(first(waits()))
+        await asyncio.sleep(0)
+        return task
+
+    telemetry.start()
+    loop = loops.new()
+    task = loop.run_until_complete(main())
+    loop.close()
+
+    assert told(telemetry) == []
+    del task
+    gc.collect()
+    assert told(telemetry) == [("asyncio.task.destroyed_pending", "ERROR")]
 
 
 def test_where_asyncio_closes_them_there_is_nothing_to_tell(loops: Loops, telemetry: Telemetry) -> None:

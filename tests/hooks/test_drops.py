@@ -153,6 +153,15 @@ def the_one_that_is_not_awaited() -> None:
     asyncio.run(main())
 
 
+def the_only_one_that_is_not_awaited() -> None:
+    async def main() -> None:
+        kept = fetch()  # dropped
+        await fetch()
+        kept = None  # type: ignore[assignment]
+
+    asyncio.run(main())
+
+
 CERTAIN = [
     function
     for name, function in list(globals().items())
@@ -167,6 +176,14 @@ def gone_with_its_frame() -> None:
         coro = fetch()
 
     keep()
+
+
+def gone_with_its_frame_beside_an_innocent_call() -> None:
+    def keep() -> None:
+        coro = fetch()
+
+    keep()
+    fetch().close()
 
 
 def gone_with_the_frame_of_a_task() -> None:
@@ -202,6 +219,7 @@ def collected_with_a_cycle() -> None:
 
 UNCERTAIN = [
     gone_with_its_frame,
+    gone_with_its_frame_beside_an_innocent_call,
     gone_with_the_frame_of_a_task,
     taken_out_of_a_list_beside_other_calls,
     called_by_asyncio,

@@ -15,6 +15,9 @@ import pytest
 
 import aiotel
 from aiotel._hooks import glances, unstarted
+from aiotel._hooks.ledgers import ledger_of
+from aiotel._mailbox import Mailbox
+from aiotel._repeats import Repeats
 
 from ..conftest import Loops, Telemetry
 
@@ -112,6 +115,31 @@ def test_a_task_on_a_loop_that_does_not_run_is_told_after_a_while(
 
     assert before == told(telemetry) == [STOPPED]
     assert findings(telemetry) == {"never_started": 1}
+
+
+def test_a_young_task_on_a_loop_that_has_long_not_run_is_not_told_yet(
+    loops: Loops, telemetry: Telemetry
+) -> None:
+    telemetry.start()
+    loop = loops.new()
+    tasks = [loop.create_task(fetch(), name="old")]
+    tasks.append(loop.create_task(fetch(), name="young"))
+    ledger = ledger_of(loop)
+    assert ledger is not None
+    now_ns = time.monotonic_ns()
+    ledger.live[id(tasks[1])].start_ns = now_ns + unstarted.AFTER_NS
+    mailbox: Mailbox[Any] = Mailbox(10)
+    starts = unstarted.Starts(mailbox, Repeats(), lambda at_ns: at_ns, clock=lambda: now_ns)
+    told_then = []
+    for _ in range(3):
+        starts.look([ledger])
+        told_then.append([each.task.name for each in mailbox.take(10)])
+        now_ns += unstarted.AFTER_NS
+
+    for task in tasks:
+        task.cancel()
+    loop.close()
+    assert told_then == [[], ["old"], ["young"]]
 
 
 def test_it_is_told_at_the_end_of_the_process_however_young_it_is(loops: Loops, telemetry: Telemetry) -> None:
