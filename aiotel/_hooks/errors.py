@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -19,35 +20,17 @@ from .._mailbox import Mailbox
 from .._record import DEFERRED, FOREIGN, RECORDED, SAMPLED, AnyRecord, Record, line_of
 from .._repeats import Repeats
 from ..observations import Failure, Source, TaskFacts
-from .exceptions import facts_of, fingerprint_of
+from .exceptions import Identity, facts_of, fingerprint_of, is_failure
 from .owners import beneath
+from .sources import future_of, said, source_of
 
 __all__ = ["Errors", "Handler", "context_of", "facts_of_record", "live_record_of", "task_facts"]
 
 Handler = Callable[[Any, dict[str, Any]], None]
 """`(loop, context)`: what a loop's class has, and what an exception handler is."""
 
-# How asyncio's and uvloop's messages begin. What follows may hold arguments, addresses and other people's
-# data, so it is not kept.
-_SOURCES: Final[tuple[tuple[str, Source], ...]] = (
-    ("Task exception was never retrieved", "task"),
-    ("unhandled exception during asyncio.run() shutdown", "task"),
-    ("Future exception was never retrieved", "future"),
-    ("Exception in callback", "callback"),
-    ("an error occurred during closing of asynchronous generator", "asyncgen"),
-    ("Fatal error: protocol.", "protocol"),
-    ("protocol.", "protocol"),
-    ("Fatal", "transport"),
-    ("Error on transport creation", "server"),
-    ("Accept failed on a socket", "server"),
-    ("socket.accept()", "server"),
-    ("Unhandled exception in client_connected_cb", "server"),
-    ("Unknown exception in SIGCHLD handler", "subprocess"),
-)
-UNSAID: Final = "Unhandled exception in event loop"
-MESSAGE: Final = 200
-"""How many characters are kept of a message that is none of these."""
-
+_LATELY: Final = 64
+"""How many exceptions are remembered as told: one may be raised again, and end the program."""
 
 _handled: set[int] = set()
 """The exceptions that are being handled just now, by their ids.
@@ -78,6 +61,7 @@ class Errors:
         self._frames = frames
         self._without = without
         """Looks at what has no exception."""
+        self._told: deque[Identity] = deque(maxlen=_LATELY)
 
     def in_front_of(self, original: Handler) -> Handler:
         """A `call_exception_handler` that does what `original` does, and tells us."""
@@ -115,22 +99,21 @@ class Errors:
         exception = context.get("exception")
         if exception is None:
             self._without(loop, context)
-        if not isinstance(exception, Exception):
+        if not isinstance(exception, BaseException) or not is_failure(exception):
             return False
-        task = context.get("task")
-        if task is None:
-            task = context.get("future")
+        self._told.append(Identity(exception))
+        task = future_of(context)
         ledger = self._ledger_of(loop)
         failed = None if ledger is None or task is None else failed_of(ledger, task)
         counted = failed is not None and bool(failed.told & UNRETRIEVED)
         if failed is not None:
             failed.told |= TOLD
-        words, source = source_of(str(context.get("message") or UNSAID), context)
+        words, source = said(context)
         repeat = self._repeats.begin(fingerprint_of(exception, source, counted))
         if repeat is not None:
             record = failed.record if failed is not None else live_record_of(ledger, task)
             repeat.first = failure = Failure(
-                source=source,
+                source=source_of(words, source, loop, context),
                 message=words,
                 exception=facts_of(exception, frames=self._frames),
                 time_ns=self._wall_ns(time.monotonic_ns() if failed is None else failed.ended_ns),
@@ -141,17 +124,39 @@ class Errors:
             self._mailbox.put(failure)
         return True
 
-
-def source_of(message: str, context: Mapping[str, Any]) -> tuple[str, Source]:
-    """What asyncio said, without the values in it, and the source that this means."""
-    for words, source in _SOURCES:
-        if message.startswith(words):
-            return words, source
-    if "handle" in context:
-        return message[:MESSAGE], "callback"
-    if "protocol" in context or "transport" in context:
-        return message[:MESSAGE], "protocol"
-    return message[:MESSAGE], "other"
+    def tell(
+        self,
+        exception: BaseException,
+        source: Source,
+        words: str,
+        *,
+        failed: Failed | None,
+        fatal: bool = False,
+    ) -> None:
+        """Tell what no loop reports, of the task that has failed with it; unless the same was told."""
+        if (failed is not None and failed.told & TOLD) or any(
+            each.is_of(exception) for each in list(self._told)
+        ):
+            return
+        self._told.append(Identity(exception))
+        counted = failed is not None and bool(failed.told & UNRETRIEVED)
+        if failed is not None:
+            failed.told |= TOLD
+        repeat = self._repeats.begin(fingerprint_of(exception, source, counted))
+        if repeat is None:
+            return
+        task = None if failed is None else failed()
+        repeat.first = failure = Failure(
+            source=source,
+            message=words,
+            exception=facts_of(exception, frames=self._frames),
+            time_ns=self._wall_ns(time.monotonic_ns() if failed is None else failed.ended_ns),
+            task=None if failed is None else task_facts(task, failed.record),
+            fatal=fatal,
+            counted=counted,
+            context=None if task is None else context_of(task.get_loop(), task, None),
+        )
+        self._mailbox.put(failure)
 
 
 def failed_of(ledger: Ledger, task: Any) -> Failed | None:
@@ -172,13 +177,15 @@ def _is_or_was(referred: object, task: object) -> bool:
 
 
 def task_facts(task: Any, record: AnyRecord | None) -> TaskFacts | None:
-    """Who failed; None where it was a future, and no task."""
+    """Who failed; None where it was a future, and no task. A task that is no more has its record's name."""
     get_name = getattr(task, "get_name", None)
-    if get_name is None:
-        return None
     if record is None:
-        return TaskFacts(name=get_name(), function=_qualname(task))
-    return facts_of_record(get_name(), record)
+        return None if get_name is None else TaskFacts(name=get_name(), function=_qualname(task))
+    if get_name is not None:
+        return facts_of_record(get_name(), record)
+    if task is None:
+        return facts_of_record(getattr(record, "task_name", None) or record.function.name, record)
+    return None
 
 
 def facts_of_record(name: str, record: AnyRecord) -> TaskFacts:

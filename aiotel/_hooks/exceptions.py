@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import Hashable
 from types import TracebackType
@@ -9,12 +11,23 @@ from typing import Any, Final
 
 from ..observations import ExceptionFacts, Frame
 
-__all__ = ["facts_of", "fingerprint_of", "message_of", "type_of"]
+__all__ = [
+    "Identity",
+    "cause_of",
+    "facts_of",
+    "fingerprint_of",
+    "is_failure",
+    "message_of",
+    "traceback_of",
+    "type_of",
+]
 
 MESSAGE: Final = 4096
 """How many characters of a message are kept."""
 LEAVES: Final = 32
 """How many exceptions of a group, and how many causes, are kept."""
+
+_NO_FAILURES: Final = (KeyboardInterrupt, SystemExit, CancelledError, GeneratorExit)
 
 # Python's own look at a class and an exception: those of the program may have ideas about theirs.
 _module: Any = vars(type)["__module__"].__get__
@@ -57,6 +70,58 @@ def fingerprint_of(exception: BaseException, *more: Hashable) -> Hashable:
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
     return type_of(exception), traceback.tb_frame.f_code, traceback.tb_lasti, *more
+
+
+class Identity:
+    """Knows an exception again, and does not hold it."""
+
+    __slots__ = ("_exception", "_fingerprint", "_id")
+
+    def __init__(self, exception: BaseException) -> None:
+        self._id = id(exception)
+        try:
+            self._exception: weakref.ref[BaseException] | None = weakref.ref(exception)
+        except (
+            TypeError
+        ):  # a builtin one: there may be another by now at its address, but hardly of the same line
+            self._exception = None
+        self._fingerprint = None if self._exception is not None else _place_of(exception)
+
+    def is_of(self, exception: BaseException) -> bool:
+        """Whether it is this exception."""
+        if self._exception is not None:
+            return self._exception() is exception
+        return self._id == id(exception) and self._fingerprint == _place_of(exception)
+
+
+def _place_of(exception: BaseException) -> Hashable:
+    """The very entry of the traceback that raised."""
+    traceback: TracebackType | None = _traceback(exception)
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return fingerprint_of(exception, id(traceback))
+
+
+def is_failure(exception: BaseException) -> bool:
+    """Whether it is one: who is cancelled, closed, interrupted or told to exit has not failed."""
+    kind = type(exception)
+    if issubclass(kind, _NO_FAILURES):
+        return False
+    if not issubclass(kind, BaseExceptionGroup) or issubclass(kind, Exception):
+        return True
+    return any(is_failure(leaf) for leaf in _leaves(exception))
+
+
+def traceback_of(exception: BaseException) -> TracebackType | None:
+    """Where it was raised, and what it came through."""
+    traceback: TracebackType | None = _traceback(exception)
+    return traceback
+
+
+def cause_of(exception: BaseException) -> BaseException | None:
+    """What it was raised from."""
+    cause: BaseException | None = _cause(exception)
+    return cause
 
 
 def facts_of(exception: BaseException, *, frames: int) -> ExceptionFacts:

@@ -211,9 +211,10 @@ class Retrievals:
 
 
 def find(ledgers: Iterable[Ledger], exception: BaseException) -> Failed | None:
-    """The task that has failed with this very exception, of those that are followed."""
+    """The task that has failed with this very exception, of those that are followed: the outermost."""
+    found: Failed | None = None
     for ledger in ledgers:
         for failed in (*list(ledger.failed.values()), *list(ledger.dead)):
-            if failed.exception_id == id(exception):
-                return failed
-    return None
+            if failed.exception_id == id(exception) and (found is None or failed.ended_ns > found.ended_ns):
+                found = failed
+    return found
