@@ -8,7 +8,7 @@ import sys
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, get_args
@@ -25,15 +25,17 @@ from ._export.exporters import unquieten
 from ._export.providers import Providers
 from ._export.readers import Readers
 from ._faults import faults
-from ._hooks import loops
+from ._hooks import loops, threadsafe
 from ._hooks.cancellations import Cancellations
 from ._hooks.errors import Errors
 from ._hooks.exceptions import facts_of
 from ._hooks.ledgers import Ledgers, ledger_of
 from ._hooks.lives import Lives
-from ._hooks.retrievals import Retrievals
+from ._hooks.retrievals import Retrievals, find
 from ._hooks.tasks import Tasks
+from ._hooks.uncaught import Uncaught
 from ._hooks.unfinished import Unfinished
+from ._ledger import Failed, Ledger
 from ._mailbox import Mailbox
 from ._pump import Pump
 from ._record import Record, take
@@ -125,7 +127,7 @@ class Session:
             only=loop,
             on_open=self._loop_opened,
             facts=partial(facts_of, frames=config.stack_frames) if _wants_span_events() else None,
-            on_closing=self._lives.loop_closes,
+            on_closing=self._loop_closes,
         )
         self._tasks = Tasks(rules, self._records, self._ledgers.open, config.detach)
         self._duplicates = Duplicates()
@@ -138,6 +140,7 @@ class Session:
             frames=config.stack_frames,
             without=self._lives.without_exception,
         )
+        self._uncaught = Uncaught(self._tell_uncaught)
         self._retrievals = Retrievals(
             self._observations,
             self._repeats,
@@ -259,19 +262,35 @@ class Session:
             "call_exception_handler": self._errors.in_front_of,
             "close": self._ledgers.closing_in_front_of,
         }
-        detach_lives = self._lives.attach()
-        if self._only is not None:
-            detach = loops.attach_to_loop(self._only, methods)
-        else:
-            detach = loops.attach(methods, first=frozenset({"call_exception_handler"}))
+        only = self._only
+        with ExitStack() as stack:
+            stack.callback(self._lives.attach())
+            if only is not None:
+                stack.callback(loops.attach_to_loop(only, methods))
+            else:
+                stack.callback(loops.attach(methods, first=frozenset({"call_exception_handler"})))
+            stack.callback(threadsafe.attach(ledger_of, self._tell_lost))
+            self._uncaught.attach()
+            stack.callback(self._uncaught.detach)
+            return stack.pop_all().close
 
-        def detach_all() -> None:
-            detach()
-            detach_lives()
+    def _tell_uncaught(self, exception: BaseException, source: Source, words: str) -> bool:
+        failed = None if source == "unraisable" else find(self._ledgers.followed(), exception)
+        if failed is None and self._only is not None:
+            return False
+        self._errors.tell(exception, source, words, failed=failed, fatal=source == "main")
+        return True
 
-        return detach_all
+    def _tell_lost(self, exception: BaseException, failed: Failed | None) -> None:
+        words = "Exception in run_coroutine_threadsafe was never retrieved"
+        self._errors.tell(exception, "thread", words, failed=failed)
+
+    def _loop_closes(self, loop: Any, ledger: Ledger) -> None:
+        self._uncaught.stand()
+        self._lives.loop_closes(loop, ledger)
 
     def _loop_opened(self) -> None:
+        self._uncaught.stand()
         self._pump.start()
         self._returns.let_go()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from .._faults import faults
@@ -70,7 +71,8 @@ class Ledgers:
         """Those whose failed tasks are to be looked at."""
         for ledger in list(self._followed):
             if not (ledger.failed or ledger.handled):
-                self._followed.remove(ledger)
+                with suppress(ValueError):  # another thread has done so just now
+                    self._followed.remove(ledger)
         return [*self._open, *self._followed]
 
     def opened(self) -> list[Ledger]:

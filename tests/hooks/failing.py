@@ -375,6 +375,23 @@ async def a_wrapped_future(loop: Loop) -> None:
     await asyncio.sleep(0.01)
 
 
+async def a_coroutine_of_another_thread(loop: Loop) -> None:
+    let = asyncio.Event()
+
+    async def fails() -> None:
+        await let.wait()
+        raise BadError
+
+    def start() -> None:
+        asyncio.run_coroutine_threadsafe(fails(), loop)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    await until(lambda: not thread.is_alive())
+    let.set()
+    await settle()
+
+
 async def something_else(loop: Loop) -> None:
     try:
         fail()
@@ -427,6 +444,9 @@ WAYS: Final[dict[str, tuple[Callable[[Loop], Awaitable[None]], str, str]]] = {
     "executor": (an_executor, "executor", "Future exception was never retrieved"),
     "process pool": (an_executor_of_processes, "executor", "Future exception was never retrieved"),
     "wrapped future": (a_wrapped_future, "executor", "Future exception was never retrieved"),
+    "run_coroutine_threadsafe":
+        (a_coroutine_of_another_thread, "thread",
+         "Exception in run_coroutine_threadsafe was never retrieved"),
     "something else": (something_else, "other", "Job"),
 }
 # fmt: on

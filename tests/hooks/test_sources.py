@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
+import sys
 from typing import Any
 
 import pytest
@@ -46,6 +47,10 @@ def way(request: pytest.FixtureRequest, loops: Loops) -> str:
     name: str = request.param
     if loops.name == "uvloop" and name in NOT_ON_UVLOOP:
         pytest.skip("cannot be had on uvloop")
+    if loops.eager and name == "run_coroutine_threadsafe" and sys.version_info < (3, 14):
+        pytest.skip(
+            "a frame of asyncio's own still holds the future: it is not certain that nobody will look"
+        )
     return name
 
 
