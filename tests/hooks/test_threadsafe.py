@@ -173,18 +173,30 @@ def test_an_end_that_is_no_failure_is_not_told(
     assert telemetry.logs == []
 
 
-def test_it_has_the_ids_of_the_task_and_counts_as_unhandled(telemetry: Telemetry) -> None:
-    def use(loop: asyncio.AbstractEventLoop) -> None:
-        with telemetry.tracer_provider.get_tracer("user").start_as_current_span("caller"):
-            asyncio.run_coroutine_threadsafe(later(), loop)
+def test_it_has_the_ids_of_the_task(telemetry: Telemetry) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        let = asyncio.Event()
+
+        async def fails() -> None:
+            await let.wait()
+            raise BadError
+
+        def start() -> None:
+            with telemetry.tracer_provider.get_tracer("user").start_as_current_span("caller"):
+                asyncio.run_coroutine_threadsafe(fails(), loop)
+
+        await asyncio.to_thread(start)
+        let.set()
+        await settle()
 
     telemetry.start()
-    run(Loops("asyncio", asyncio.new_event_loop), use)
+    asyncio.run(main())
 
-    span = telemetry.span("later")
+    span = telemetry.span("fails")
     [log] = telemetry.logs
     assert span.context is not None
-    assert (span.context.trace_id, span.context.span_id) == (log.trace_id, log.span_id)
+    assert (log.trace_id, log.span_id) == (span.context.trace_id, span.context.span_id)
     assert log.attributes["asyncio.exception.source"] == "thread"
 
 
