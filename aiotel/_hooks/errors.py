@@ -22,7 +22,7 @@ from .._repeats import Repeats
 from ..observations import Failure, Source, TaskFacts
 from .exceptions import Identity, facts_of, fingerprint_of, is_failure
 from .owners import beneath
-from .sources import future_of, said, source_of
+from .sources import coroutine_of, future_of, said, source_of
 
 __all__ = ["Errors", "Handler", "context_of", "facts_of_record", "live_record_of", "task_facts"]
 
@@ -217,9 +217,7 @@ def _identity_of(record: AnyRecord) -> tuple[int, int, bool]:
 
 
 def _qualname(task: Any) -> str:
-    get_coro = getattr(task, "get_coro", None)
-    coro = None if get_coro is None else get_coro()
-    name = getattr(coro, "__qualname__", None)
+    name = getattr(coroutine_of(task), "__qualname__", None)
     return name if isinstance(name, str) else "asyncio.task"
 
 

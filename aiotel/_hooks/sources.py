@@ -20,7 +20,7 @@ from typing import Any, Final
 from ..observations import Source
 from .exceptions import cause_of, traceback_of
 
-__all__ = ["NEVER_RETRIEVED", "codes_of", "future_of", "said", "source_of"]
+__all__ = ["NEVER_RETRIEVED", "codes_of", "coroutine_of", "future_of", "said", "source_of"]
 
 NEVER_RETRIEVED: Final = "exception was never retrieved"
 UNSAID: Final = "Unhandled exception in event loop"
@@ -109,6 +109,16 @@ def future_of(context: Mapping[str, Any]) -> Any:
     return context.get("future") if task is None else task
 
 
+def coroutine_of(task: Any) -> Any:
+    """What the task runs; None where it has let go of that."""
+    try:
+        # Not `get_coro()`: on 3.12.1 it crashes the interpreter where an eager task has ended at once.
+        return task._coro
+    except AttributeError:  # a task of another make
+        get_coro = getattr(task, "get_coro", None)
+        return None if get_coro is None else get_coro()
+
+
 def codes_of(exception: BaseException) -> Iterator[tuple[str, CodeType]]:
     """The module and the code of each line of the traceback, outermost first."""
     traceback = traceback_of(exception)
@@ -131,7 +141,7 @@ def _of_future(future: Any, exception: BaseException) -> Source:
     outermost, code = next(codes_of(exception), ("", None))
     if _is_task(future):
         # The loop closes collected generators in tasks of its own; eager ones let go of what they ran.
-        closes = type(future.get_coro()).__name__.startswith("async_generator_")
+        closes = type(coroutine_of(future)).__name__.startswith("async_generator_")
         return "asyncgen" if closes or (code and code.co_flags & CO_ASYNC_GENERATOR) else "task"
     cause = type(cause_of(exception))
     if outermost.startswith("concurrent.futures.") or (
