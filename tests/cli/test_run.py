@@ -1,9 +1,10 @@
 """What a program does under `aiotel run` is what it does without."""
 
+import json
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ class Case:
     flags: Sequence[str] = ("-m",)  # what stands between `python` and `aiotel`
     environ: Mapping[str, str] = field(default_factory=dict)
     stdin: str = ""
+    logs: Sequence[str] = ()  # the severities of what aiotel logs on stderr: a line of JSON each
 
 
 CASES = {
@@ -40,7 +42,7 @@ CASES = {
     "exit number": Case(program=["ends.py", "number"]),
     "exit text": Case(program=["ends.py", "text"]),
     "an exception": Case(program=["ends.py", "exception"]),
-    "an exception of a coroutine": Case(program=["ends.py", "coroutine"]),
+    "an exception of a coroutine": Case(program=["ends.py", "coroutine"], logs=["critical"]),
     "an exception group": Case(program=["ends.py", "group"]),
     "Ctrl-C": Case(program=["ends.py", "keyboard"]),
     "Ctrl-C in a loop": Case(program=["ends.py", "interrupt"]),
@@ -77,7 +79,16 @@ def test_a_program_behaves_as_without_aiotel(case: Case, directory: Path) -> Non
         for command in (plain, under_aiotel)
     ]
 
-    assert outcomes[0] == outcomes[1]
+    logs, stderr = _without_logs(outcomes[1].stderr)
+    assert outcomes[0] == replace(outcomes[1], stderr=stderr)
+    assert list(case.logs) == [log["level"] for log in logs]
+
+
+def _without_logs(stderr: str) -> tuple[list[dict[str, object]], str]:
+    """The lines of JSON, and the rest."""
+    lines = stderr.splitlines(keepends=True)
+    logs = [json.loads(line) for line in lines if line.startswith("{")]
+    return logs, "".join(line for line in lines if not line.startswith("{"))
 
 
 def test_a_program_has_its_own_modules_whatever_their_names() -> None:
