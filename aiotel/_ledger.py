@@ -21,6 +21,8 @@ __all__ = ["DURATIONS", "TOLD", "UNRETRIEVED", "Failed", "Ledger"]
 
 FUNCTIONS: Final = 4096
 """How many functions a ledger tells apart; programs that make functions without end share the last."""
+LATELY: Final = 16
+"""How many failed tasks are remembered though it is certain what became of them."""
 DURATIONS: Final = 65536
 """How many durations of one function may wait to be counted."""
 
@@ -69,6 +71,7 @@ class Ledger:
         "handled",
         "held",
         "held_ns",
+        "lately",
         "left",
         "live",
         "looking",
@@ -103,6 +106,8 @@ class Ledger:
         """When these were looked at last; when it is time for the next look."""
         self.looking = False
         """A look is queued."""
+        self.lately: deque[Failed] = deque(maxlen=LATELY)
+        """The last ones of which it became certain: the exception of one may yet end the program."""
         self.handled: list[str] = []
         """The types of exceptions that somebody has retrieved, until they are counted."""
         self.left: dict[int, tuple[TaskFacts, Frame | None]] = {}
@@ -170,6 +175,7 @@ class Ledger:
 
     def forget_failed(self, failed: Failed) -> None:
         """It is certain."""
+        self.lately.append(failed)
         if self.failed.get(failed.key) is failed:
             del self.failed[failed.key]
 

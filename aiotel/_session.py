@@ -8,7 +8,7 @@ import sys
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, get_args
@@ -25,46 +25,23 @@ from ._export.exporters import unquieten
 from ._export.providers import Providers
 from ._export.readers import Readers
 from ._faults import faults
-from ._hooks import loops, threadsafe
-from ._hooks.cancellations import Cancellations
-from ._hooks.errors import Errors
 from ._hooks.exceptions import facts_of
-from ._hooks.ledgers import Ledgers, ledger_of
-from ._hooks.lives import Lives
-from ._hooks.retrievals import Retrievals, find
-from ._hooks.tasks import Tasks
-from ._hooks.uncaught import Uncaught
-from ._hooks.unfinished import Unfinished
-from ._ledger import Failed, Ledger
+from ._hooks.hooks import Hooks
+from ._hooks.loops import require_attributes
 from ._mailbox import Mailbox
 from ._pump import Pump
 from ._record import Record, take
 from ._repeats import Repeats
-from ._reports.cancellations import CANCELLATION_KINDS, UnfinishedCancellations
-from ._reports.coroutines import NeverAwaiteds
-from ._reports.failures import Failures
-from ._reports.lives import FINDINGS, Destroyeds, NotCloseds, Unstarteds
 from ._reports.redaction import redacted_cancellation, redacted_text
 from ._reports.reports import Reports
-from ._reports.retrievals import Retrievals as RetrievalReports
-from ._reports.retrievals import Unretrieveds
+from ._reports.sorts import KINDS, sorts
 from ._reports.spans import note_raised
 from ._signals import names
 from ._signals.instruments import instruments_of
 from ._signals.logs import Logs
 from ._signals.metrics import BOUNDS, Counts, Metrics, description_of
 from ._signals.traces.traces import Traces
-from .observations import (
-    DestroyedPending,
-    Failure,
-    NeverAwaited,
-    NeverStarted,
-    NotClosed,
-    Retrieved,
-    Source,
-    UnfinishedCancellation,
-    Unretrieved,
-)
+from .observations import Source
 
 __all__ = ["Session"]
 
@@ -91,7 +68,7 @@ class Session:
         if config.disabled:
             return
         if loop is not None:
-            loops.require_attributes(loop)
+            require_attributes(loop)
         if config.export and tracer_provider is None and not _disabled_by_environment():
             self._providers = Providers()
             self._providers.install()
@@ -110,63 +87,26 @@ class Session:
             max_tasks=config.trace_max_tasks,
             writes=config.task_span_writes,
         )
-        rules = self._traces.rules
         self._returns = Returns()
-        self._lives = Lives(
-            self._observations,
-            self._repeats,
-            ledger_of,
-            self._clock.wall_ns,
-            self._returns,
-            only=loop,
-            origins=config.coroutine_origins,
-        )
-        self._ledgers = Ledgers(
-            self._records,
-            rules,
-            only=loop,
-            on_open=self._loop_opened,
-            facts=partial(facts_of, frames=config.stack_frames) if _wants_span_events() else None,
-            on_closing=self._loop_closes,
-        )
-        self._tasks = Tasks(rules, self._records, self._ledgers.open, config.detach)
         self._duplicates = Duplicates()
-        self._errors = Errors(
-            self._observations,
-            self._repeats,
-            ledger_of,
-            self._clock.wall_ns,
-            self._duplicates,
-            frames=config.stack_frames,
-            without=self._lives.without_exception,
+        self._hooks = Hooks(
+            config,
+            rules=self._traces.rules,
+            wall_ns=self._clock.wall_ns,
+            records=self._records,
+            observations=self._observations,
+            repeats=self._repeats,
+            returns=self._returns,
+            duplicates=self._duplicates,
+            only=loop,
+            facts=partial(facts_of, frames=config.stack_frames) if _wants_span_events() else None,
+            on_open=self._loop_opened,
         )
-        self._uncaught = Uncaught(self._tell_uncaught)
-        self._retrievals = Retrievals(
-            self._observations,
-            self._repeats,
-            self._clock.wall_ns,
-            self._returns,
-            after_ns=int(config.unretrieved_after * 1e9),
-            frames=config.stack_frames,
-        )
-        self._unfinished = Unfinished(self._observations, self._repeats, self._clock.wall_ns)
-        self._cancellations = Cancellations(self._unfinished)
+        self._ledgers = self._hooks.ledgers
         self._wire_metrics(meter_provider, version)
         self._wire_logs(logger_provider, version)
         self._reports = Reports(
-            {
-                Failure: Failures(self._metrics.count_failure, redact=config.redact, judge=config.severity),
-                Unretrieved: Unretrieveds(self._metrics.count_failure, config.redact),
-                Retrieved: RetrievalReports(),
-                UnfinishedCancellation: UnfinishedCancellations(self._metrics.count_finding, config.redact),
-                NeverAwaited: NeverAwaiteds(self._metrics.count_never_awaited),
-                DestroyedPending: Destroyeds(self._metrics.count_finding),
-                NeverStarted: Unstarteds(self._metrics.count_finding),
-                NotClosed: NotCloseds(self._metrics.count_finding),
-            },
-            self._repeats,
-            self._logs.tell,
-            clock_ns=self._clock.now_ns,
+            sorts(self._metrics, config), self._repeats, self._logs.tell, clock_ns=self._clock.now_ns
         )
         self._pump = Pump(
             self._records,
@@ -179,8 +119,7 @@ class Session:
         )
         self._traces.look()
         self._be_called_at_exit()
-        self._detach = self._attach()
-        self._cancellations.attach()
+        self._detach = self._hooks.attach()
         if self._providers is not None:
             self._pump.start()
 
@@ -218,13 +157,8 @@ class Session:
             return True
         self._closed = True
         atexit.unregister(self.at_exit)
-        self._cancellations.detach()
         self._detach()
-        self._errors.close()
-        followed = self._ledgers.followed()
-        self._lives.conclude(followed, certain=certain)
-        self._ledgers.close()
-        self._retrievals.conclude(followed, certain=certain)
+        self._hooks.conclude(certain=certain)
         in_time = self._pump.stop(self._last, timeout, first=self._tell_the_facts)
         self._duplicates.close()
         self._returns.let_go()
@@ -254,43 +188,7 @@ class Session:
     ) -> None:
         self.close(timeout=self.config.flush_timeout)
 
-    # Hooks.
-
-    def _attach(self) -> loops.Detach:
-        methods = {
-            "create_task": self._tasks.in_front_of,
-            "call_exception_handler": self._errors.in_front_of,
-            "close": self._ledgers.closing_in_front_of,
-        }
-        only = self._only
-        with ExitStack() as stack:
-            stack.callback(self._lives.attach())
-            if only is not None:
-                stack.callback(loops.attach_to_loop(only, methods))
-            else:
-                stack.callback(loops.attach(methods, first=frozenset({"call_exception_handler"})))
-            stack.callback(threadsafe.attach(ledger_of, self._tell_lost))
-            self._uncaught.attach()
-            stack.callback(self._uncaught.detach)
-            return stack.pop_all().close
-
-    def _tell_uncaught(self, exception: BaseException, source: Source, words: str) -> bool:
-        failed = None if source == "unraisable" else find(self._ledgers.followed(), exception)
-        if failed is None and self._only is not None:
-            return False
-        self._errors.tell(exception, source, words, failed=failed, fatal=source == "main")
-        return True
-
-    def _tell_lost(self, exception: BaseException, failed: Failed | None) -> None:
-        words = "Exception in run_coroutine_threadsafe was never retrieved"
-        self._errors.tell(exception, "thread", words, failed=failed)
-
-    def _loop_closes(self, loop: Any, ledger: Ledger) -> None:
-        self._uncaught.stand()
-        self._lives.loop_closes(loop, ledger)
-
     def _loop_opened(self) -> None:
-        self._uncaught.stand()
         self._pump.start()
         self._returns.let_go()
 
@@ -307,7 +205,7 @@ class Session:
             ),
             function_limit=self.config.function_limit,
             sources=get_args(Source),
-            findings=(*FINDINGS, *CANCELLATION_KINDS),
+            findings=KINDS,
         )
         self._meter_provider = provider
         self._instruments = instruments_of(
@@ -343,10 +241,7 @@ class Session:
         self._traces.look()
         self._join_readers()
         self._absorb()
-        followed = self._ledgers.followed()
-        self._retrievals.look(followed)
-        self._lives.look(followed)
-        self._unfinished.look(self._ledgers.opened())
+        self._hooks.look()
 
     def _join_readers(self) -> None:
         provider = self._meter_provider or metrics.get_meter_provider()
@@ -389,7 +284,7 @@ class Session:
 
     def _tell_the_facts(self) -> None:
         """Send failures and metrics before the spans, which may be too many for the time that is left."""
-        self._lives.tell()
+        self._hooks.tell()
         self._pump.tell_observations()
         self._reports.tell((), last=True)
         if self._providers is not None:
@@ -421,7 +316,7 @@ class Session:
         if self._closed:
             return
         self._pid = os.getpid()
-        self._ledgers.forget()
+        self._hooks.forget()
         self._traces.forget()
         self._faults = faults.count
         self._metrics.forget()
@@ -429,8 +324,6 @@ class Session:
         self._readers.forget()
         self._pump.forget()
         self._repeats.forget()
-        self._unfinished.forget()
-        self._lives.forget()
         self._returns.let_go()
         if self._providers is not None:
             self._providers.after_fork()

@@ -85,7 +85,7 @@ class TaskFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An exception that nobody handled.
+    """An exception that nobody handled; or, without one, what a loop was told to give up on.
 
     `message` is what asyncio said of it ("Task exception was never retrieved"); `time_ns` is when it
     happened, in ns since the epoch.
@@ -93,7 +93,7 @@ class Failure:
 
     source: Source
     message: str
-    exception: ExceptionFacts
+    exception: ExceptionFacts | None
     time_ns: int
     task: TaskFacts | None = None
     fatal: bool = False

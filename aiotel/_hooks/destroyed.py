@@ -55,11 +55,11 @@ class Destroyed:
             if facts is not None:
                 ledger.left[key] = facts, _suspended_at(task.get_coro())
 
-    def observe(self, loop: Any, context: Mapping[str, Any]) -> None:
-        """Look at what asyncio says where there is no exception."""
+    def observe(self, loop: Any, context: Mapping[str, Any]) -> bool:
+        """Look at what asyncio says where there is no exception; False where it is something else."""
         task = context.get("task")
         if task is None or context.get("message") != SAYS:
-            return
+            return False
         ledger = self._ledger_of(loop)
         record = live_record_of(ledger, task)
         coro = task.get_coro()
@@ -67,11 +67,11 @@ class Destroyed:
         if not started:
             self._forgive(coro)  # Python says next, or has just said, that it was never awaited
         if self._was_told(task, record):
-            return
+            return True
         left = ledger.left.pop(id(task), None) if ledger is not None and record is None else None
         facts, suspended = (task_facts(task, record), _suspended_at(coro)) if left is None else left
         if facts is None:
-            return
+            return True
         site = facts.created_file, facts.created_line
         repeat = self._repeats.begin((DestroyedPending, facts.function, site, started, suspended))
         if repeat is not None:
@@ -83,6 +83,7 @@ class Destroyed:
                 context=context_of(loop, task, None),
             )
             self._mailbox.put(destroyed)
+        return True
 
 
 def _has_started(coro: Any) -> bool:

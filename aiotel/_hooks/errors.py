@@ -50,7 +50,7 @@ class Errors:
         duplicates: Duplicates,
         *,
         frames: int,
-        without: Callable[[Any, Mapping[str, Any]], None],
+        without: Callable[[Any, Mapping[str, Any]], bool],
     ) -> None:
         self._mailbox = mailbox
         self._repeats = repeats
@@ -60,7 +60,7 @@ class Errors:
         self._wall_ns = wall_ns
         self._frames = frames
         self._without = without
-        """Looks at what has no exception."""
+        """Looks at what has no exception, and says whether it knows it."""
         self._told: deque[Identity] = deque(maxlen=_LATELY)
 
     def in_front_of(self, original: Handler) -> Handler:
@@ -98,7 +98,7 @@ class Errors:
         """Put the failure into the mailbox; False where there is none that we tell."""
         exception = context.get("exception")
         if exception is None:
-            self._without(loop, context)
+            return self._without(loop, context) or self._observe_words(loop, context)
         if not isinstance(exception, BaseException) or not is_failure(exception):
             return False
         self._told.append(Identity(exception))
@@ -119,6 +119,23 @@ class Errors:
                 time_ns=self._wall_ns(time.monotonic_ns() if failed is None else failed.ended_ns),
                 task=None if task is None else task_facts(task, record),
                 counted=counted,
+                context=context_of(loop, task, context.get("handle")),
+            )
+            self._mailbox.put(failure)
+        return True
+
+    def _observe_words(self, loop: Any, context: Mapping[str, Any]) -> bool:
+        """Somebody gives up, and has no exception to show for it."""
+        words, source = said(context)
+        repeat = self._repeats.begin((words, source))
+        if repeat is not None:
+            task = future_of(context)
+            repeat.first = failure = Failure(
+                source=source,
+                message=words,
+                exception=None,
+                time_ns=self._wall_ns(time.monotonic_ns()),
+                task=None if task is None else task_facts(task, live_record_of(self._ledger_of(loop), task)),
                 context=context_of(loop, task, context.get("handle")),
             )
             self._mailbox.put(failure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from .._faults import faults
 from .._ledger import Ledger
@@ -16,6 +16,10 @@ from .loops import LEDGER, Method
 from .tasks import eager_record
 
 __all__ = ["Ledgers", "ledger_of"]
+
+
+CLOSED: Final = 4
+"""So many closed loops are remembered in any case: what one ran may yet end the program."""
 
 
 def ledger_of(loop: Any) -> Ledger | None:
@@ -69,7 +73,7 @@ class Ledgers:
 
     def followed(self) -> list[Ledger]:
         """Those whose failed tasks are to be looked at."""
-        for ledger in list(self._followed):
+        for ledger in self._followed[:-CLOSED]:
             if not (ledger.failed or ledger.handled):
                 with suppress(ValueError):  # another thread has done so just now
                     self._followed.remove(ledger)

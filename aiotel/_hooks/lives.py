@@ -56,9 +56,9 @@ class Lives:
 
         return detach
 
-    def without_exception(self, loop: Any, context: Mapping[str, Any]) -> None:
-        """Look at what asyncio tells and that is no exception."""
-        self._destroyed.observe(loop, context)
+    def without_exception(self, loop: Any, context: Mapping[str, Any]) -> bool:
+        """Look at what asyncio tells and that is no exception; False where it is not about a life."""
+        return self._destroyed.observe(loop, context)
 
     def loop_closes(self, loop: Any, ledger: Ledger) -> None:
         """Look at all of a loop that is about to be closed, on the thread that does it."""

@@ -20,7 +20,7 @@ from .._mailbox import Mailbox
 from .._repeats import Repeats
 from ..observations import Failure, Retrieved, Unretrieved
 from .errors import task_facts
-from .exceptions import facts_of, fingerprint_of
+from .exceptions import facts_of, fingerprint_of, type_of
 
 __all__ = ["Retrievals", "find"]
 
@@ -211,10 +211,12 @@ class Retrievals:
 
 
 def find(ledgers: Iterable[Ledger], exception: BaseException) -> Failed | None:
-    """The task that has failed with this very exception, of those that are followed: the outermost."""
+    """The task that has failed with this very exception: the outermost of those that are remembered."""
+    key = id(exception), type_of(exception)
     found: Failed | None = None
     for ledger in ledgers:
-        for failed in (*list(ledger.failed.values()), *list(ledger.dead)):
-            if failed.exception_id == id(exception) and (found is None or failed.ended_ns > found.ended_ns):
+        for failed in (*list(ledger.failed.values()), *list(ledger.dead), *list(ledger.lately)):
+            same = (failed.exception_id, failed.error_type) == key
+            if same and (found is None or failed.ended_ns > found.ended_ns):
                 found = failed
     return found

@@ -37,14 +37,15 @@ class Failures:
     def count(self, failure: Failure, times: int) -> None:
         """Count it, unless that was done when it was told as not retrieved."""
         if not failure.counted:
-            self._count(failure.source, failure.exception.type, times)
+            kind = names.OTHER if failure.exception is None else failure.exception.type
+            self._count(failure.source, kind, times)
 
     def report(self, failure: Failure) -> Report | None:
         """The failure, with its traceback; None where the program does not want it logged."""
         severity = judged(failure, self._judge)
         if severity is None:
             return None
-        exception = redacted(failure.exception, self._redact)
+        exception = None if failure.exception is None else redacted(failure.exception, self._redact)
         return Report(
             name=names.EXCEPTION,
             severity=severity,
@@ -52,7 +53,7 @@ class Failures:
             time_ns=failure.time_ns,
             attributes=_attributes(failure, exception),
             task=failure.task,
-            stacktrace=traceback_of(exception),
+            stacktrace=None if exception is None else traceback_of(exception),
             exception=exception,
             context=failure.context,
         )
@@ -72,17 +73,14 @@ def repeated(report: Report, times: int, seconds: float) -> Report:
     )
 
 
-def _attributes(failure: Failure, exception: ExceptionFacts) -> dict[str, Any]:
-    attributes = {
-        names.EXCEPTION_TYPE: exception.type,
-        names.EXCEPTION_MESSAGE: exception.message,
-        names.EXCEPTION_SOURCE: failure.source,
-        **task_attributes(failure.task),
-    }
+def _attributes(failure: Failure, exception: ExceptionFacts | None) -> dict[str, Any]:
+    attributes: dict[str, Any] = {names.EXCEPTION_SOURCE: failure.source, **task_attributes(failure.task)}
+    if exception is None:  # the semantic conventions want one of type and message
+        return {names.EXCEPTION_MESSAGE: failure.message, **attributes}
     leaves = _leaves(exception)
     if leaves:
         attributes[names.EXCEPTION_LEAVES] = [_in_words(leaf) for leaf in leaves[:LEAVES]]
-    return attributes
+    return {names.EXCEPTION_TYPE: exception.type, names.EXCEPTION_MESSAGE: exception.message, **attributes}
 
 
 def _leaves(exception: ExceptionFacts) -> list[ExceptionFacts]:

@@ -26,7 +26,8 @@ def severity_of(failure: Failure) -> Severity:
     """FATAL where it has ended the program; INFO where the other side of a connection has gone."""
     if failure.fatal:
         return "fatal"
-    if failure.exception.type in _DISCONNECTS and failure.source in _WIRE:
+    kind = None if failure.exception is None else failure.exception.type
+    if kind in _DISCONNECTS and failure.source in _WIRE:
         return "info"
     return "error"
 

@@ -351,7 +351,7 @@ def test_a_cancellation_that_was_taken_back_is_not_why_the_task_ends(
 
 def test_a_message_is_redacted_on_the_span_and_in_the_finding(loops: Loops, telemetry: Telemetry) -> None:
     session = telemetry.start(redact=lambda text: text.replace("secret", "***"))
-    session._unfinished.limit_ns = 10_000_000
+    session._hooks.unfinished.limit_ns = 10_000_000
 
     async def cleans_up() -> None:
         try:

@@ -221,3 +221,23 @@ def test_the_leaves_of_a_group_are_in_the_traceback(loops: Loops, telemetry: Tel
     assert log.attributes["exception.type"] == "ExceptionGroup"
     assert f"  | {__name__}.BadError: one" in stacktrace
     assert "  | ValueError: other" in stacktrace
+
+
+def test_what_has_no_exception_is_told_in_its_words_without_the_values_in_them(
+    loops: Loops, telemetry: Telemetry
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for number in range(3):
+            loop.call_exception_handler({"message": f"job failed: {number} of 0x7f12"})
+
+    telemetry.start()
+    loops.run(main())
+
+    [log] = telemetry.logs
+    assert (log.event_name, log.severity_text, log.body) == ("exception", "ERROR", "job failed")
+    assert dict(log.attributes) == {
+        "exception.message": "job failed",
+        "asyncio.exception.source": "other",
+    }
+    assert _counted(telemetry) == {("other", "_OTHER"): 3}

@@ -17,6 +17,8 @@ import pytest
 import wrapt
 from opentelemetry.instrumentation.exceptions import UnhandledExceptionInstrumentor
 
+from aiotel._hooks import retrievals
+
 from ..conftest import Loops, Telemetry
 from .failing import BadError
 
@@ -92,6 +94,31 @@ def test_the_main_task_of_run_until_complete_has_its_ids_too(
     assert span.context is not None
     assert (log.trace_id, log.span_id) == (span.context.trace_id, span.context.span_id)
     assert log.attributes["asyncio.task.name"] == (span.attributes or {})["asyncio.task.name"]
+
+
+def test_its_ids_are_there_after_a_slow_shutdown_too(
+    loops: Loops, telemetry: Telemetry, hooked: Hooked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrievals, "PAUSE_NS", 0)
+    telemetry.start(unretrieved_after=0.001)
+
+    def run() -> None:
+        try:
+            loops.run(main())
+        finally:
+            while not any(point.value for point in telemetry.metrics()["asyncio.exceptions.handled"]):
+                pass  # it is not certain yet what became of the exception, as far as tasks go
+
+    end(run)
+
+    span = telemetry.span("main")
+    [log] = telemetry.logs
+    assert span.context is not None
+    assert (log.severity_text, log.trace_id, log.span_id) == (
+        "FATAL",
+        span.context.trace_id,
+        span.context.span_id,
+    )
 
 
 def test_a_failure_that_came_from_a_child_is_the_main_tasks(

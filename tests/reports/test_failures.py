@@ -100,7 +100,9 @@ def test_where_redaction_fails_nothing_leaves(caplog: pytest.LogCaptureFixture) 
 
 
 def test_the_exceptions_that_a_group_is_about_are_listed_with_their_places() -> None:
-    leaf = failure().exception
+    leaf = ExceptionFacts(
+        type="ValueError", message="card 4111", frames=(Frame(file="a.py", line=3, function="f"),)
+    )
     inner = ExceptionFacts(type="ExceptionGroup", message="inner", leaves=(leaf,))
     outer = ExceptionFacts(
         type="ExceptionGroup", message="outer", leaves=(ExceptionFacts(type="KeyError", message=""), inner)

@@ -50,7 +50,7 @@ class Wire:
         self.session = aiotel.instrument(
             tracer_provider=self._traces, logger_provider=self._logs, meter_provider=self._metrics
         )
-        self.session._unfinished.limit_ns = int(LIMIT_S * 1e9)
+        self.session._hooks.unfinished.limit_ns = int(LIMIT_S * 1e9)
 
     def close(self) -> None:
         aiotel.uninstrument()

@@ -1,0 +1,153 @@
+"""All hooks of one session: attached and detached together, and looking in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from .._borrowed import Returns
+from .._config import Config
+from .._duplicates import Duplicates
+from .._ledger import Failed, Ledger
+from .._mailbox import Mailbox
+from .._record import Record, Rules
+from .._repeats import Repeats
+from ..observations import Source
+from . import loops, threadsafe
+from .cancellations import Cancellations
+from .ends import Facts
+from .errors import Errors
+from .ledgers import Ledgers, ledger_of
+from .lives import Lives
+from .loops import Detach
+from .retrievals import Retrievals, find
+from .tasks import Tasks
+from .uncaught import Uncaught
+from .unfinished import Unfinished
+
+__all__ = ["Hooks"]
+
+LOST = "Exception in run_coroutine_threadsafe was never retrieved"
+
+
+class Hooks:
+    """What stands in asyncio, and what it has seen that is not told yet.
+
+    Records go to one mailbox, observations to the other; `on_open` is called when a loop is met for the first
+    time. With `only`, nothing but that loop is looked at.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        rules: Rules,
+        wall_ns: Callable[[int], int],
+        records: Mailbox[Record],
+        observations: Mailbox[Any],
+        repeats: Repeats[Any],
+        returns: Returns,
+        duplicates: Duplicates,
+        only: Any,
+        facts: Facts | None,
+        on_open: Callable[[], None],
+    ) -> None:
+        self._only = only
+        self._on_open = on_open
+        self.ledgers = Ledgers(
+            records, rules, only=only, on_open=self._opened, facts=facts, on_closing=self._closes
+        )
+        self._tasks = Tasks(rules, records, self.ledgers.open, config.detach)
+        self._lives = Lives(
+            observations,
+            repeats,
+            ledger_of,
+            wall_ns,
+            returns,
+            only=only,
+            origins=config.coroutine_origins,
+        )
+        self._errors = Errors(
+            observations,
+            repeats,
+            ledger_of,
+            wall_ns,
+            duplicates,
+            frames=config.stack_frames,
+            without=self._lives.without_exception,
+        )
+        self._retrievals = Retrievals(
+            observations,
+            repeats,
+            wall_ns,
+            returns,
+            after_ns=int(config.unretrieved_after * 1e9),
+            frames=config.stack_frames,
+        )
+        self._uncaught = Uncaught(self._tell_uncaught)
+        self.unfinished = Unfinished(observations, repeats, wall_ns)
+        self._cancellations = Cancellations(self.unfinished)
+
+    def attach(self) -> Detach:
+        """Stand in front of everything; gives back what puts it back as it was found."""
+        methods = {
+            "create_task": self._tasks.in_front_of,
+            "call_exception_handler": self._errors.in_front_of,
+            "close": self.ledgers.closing_in_front_of,
+        }
+        with ExitStack() as stack:
+            stack.callback(self._errors.close)
+            stack.callback(self._lives.attach())
+            if self._only is not None:
+                stack.callback(loops.attach_to_loop(self._only, methods))
+            else:
+                stack.callback(loops.attach(methods, first=frozenset({"call_exception_handler"})))
+            stack.callback(threadsafe.attach(ledger_of, self._tell_lost))
+            self._uncaught.attach()
+            stack.callback(self._uncaught.detach)
+            self._cancellations.attach()
+            stack.callback(self._cancellations.detach)
+            return stack.pop_all().close
+
+    def look(self) -> None:
+        """See what does not make itself heard. On the pump's thread."""
+        followed = self.ledgers.followed()
+        self._retrievals.look(followed)
+        self._lives.look(followed)
+        self.unfinished.look(self.ledgers.opened())
+
+    def conclude(self, *, certain: bool) -> None:
+        """Look for the last time, once detached; `certain` says that nothing will run any more."""
+        followed = self.ledgers.followed()
+        self._lives.conclude(followed, certain=certain)
+        self.ledgers.close()
+        self._retrievals.conclude(followed, certain=certain)
+
+    def tell(self) -> None:
+        """Tell what waits to be told."""
+        self._lives.tell()
+
+    def forget(self) -> None:
+        """In a child process: what was seen is the parent's to tell."""
+        self.ledgers.forget()
+        self.unfinished.forget()
+        self._lives.forget()
+
+    def _opened(self) -> None:
+        self._uncaught.stand()
+        self._on_open()
+
+    def _closes(self, loop: Any, ledger: Ledger) -> None:
+        self._uncaught.stand()
+        self._lives.loop_closes(loop, ledger)
+
+    def _tell_uncaught(self, exception: BaseException, source: Source, words: str) -> bool:
+        failed = None if source == "unraisable" else find(self.ledgers.followed(), exception)
+        if failed is None and self._only is not None:
+            return False
+        self._errors.tell(exception, source, words, failed=failed, fatal=source == "main")
+        return True
+
+    def _tell_lost(self, exception: BaseException, failed: Failed | None) -> None:
+        self._errors.tell(exception, "thread", LOST, failed=failed)

@@ -1,0 +1,59 @@
+"""Every sort of observation, and who counts it and says it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from .._config import Config
+from ..observations import (
+    DestroyedPending,
+    Failure,
+    NeverAwaited,
+    NeverStarted,
+    NotClosed,
+    Retrieved,
+    UnfinishedCancellation,
+    Unretrieved,
+)
+from .cancellations import CANCELLATION_KINDS, UnfinishedCancellations
+from .coroutines import NeverAwaiteds
+from .failures import Failures
+from .lives import FINDINGS, Destroyeds, NotCloseds, Unstarteds
+from .reports import Sort
+from .retrievals import Retrievals, Unretrieveds
+
+__all__ = ["KINDS", "Counters", "sorts"]
+
+KINDS: Final = (*FINDINGS, *CANCELLATION_KINDS)
+"""The kinds of findings, which are counted from the start."""
+
+
+class Counters(Protocol):
+    """Where observations are counted."""
+
+    @property
+    def count_failure(self) -> Callable[[str, str, int], None]:
+        """An unhandled exception, by source and type, so many times."""
+
+    @property
+    def count_never_awaited(self) -> Callable[[str, int], None]:
+        """A coroutine that never ran, by function, so many times."""
+
+    @property
+    def count_finding(self) -> Callable[[str, int], None]:
+        """A finding, by kind, so many times."""
+
+
+def sorts(counters: Counters, config: Config) -> Mapping[type, Sort]:
+    """Who counts and says which observation."""
+    return {
+        Failure: Failures(counters.count_failure, redact=config.redact, judge=config.severity),
+        Unretrieved: Unretrieveds(counters.count_failure, config.redact),
+        Retrieved: Retrievals(),
+        UnfinishedCancellation: UnfinishedCancellations(counters.count_finding, config.redact),
+        NeverAwaited: NeverAwaiteds(counters.count_never_awaited),
+        DestroyedPending: Destroyeds(counters.count_finding),
+        NeverStarted: Unstarteds(counters.count_finding),
+        NotClosed: NotCloseds(counters.count_finding),
+    }
