@@ -59,6 +59,7 @@ def test_the_metrics_are_all_there() -> None:
             names.DROPPED,
             names.EVENTLOOP_COUNT,
             names.EXCEPTIONS,
+            names.EXCEPTIONS_HANDLED,
             names.FINDINGS,
             names.NEVER_AWAITED,
             names.OVERHEAD_TIME,
