@@ -121,13 +121,25 @@ def test_what_aiotel_does_not_tell_is_exported_as_ever(
     telemetry: Telemetry, handler: logging.Handler
 ) -> None:
     async def main() -> None:
+        context = {"message": "by the book", "exception": asyncio.CancelledError()}
+        asyncio.get_running_loop().call_exception_handler(context)
+
+    logging.getLogger().addHandler(handler)
+    telemetry.start()
+    asyncio.run(main())
+
+    assert _exported(telemetry) == ["by the book"]
+
+
+def test_what_has_no_exception_is_exported_once(telemetry: Telemetry, handler: logging.Handler) -> None:
+    async def main() -> None:
         asyncio.get_running_loop().call_exception_handler({"message": "nothing was raised"})
 
     logging.getLogger().addHandler(handler)
     telemetry.start()
     asyncio.run(main())
 
-    assert _exported(telemetry) == ["nothing was raised"]
+    assert _exported(telemetry) == ["exception"]
 
 
 def test_what_has_no_exception_is_told_on_its_own_thread_only(
