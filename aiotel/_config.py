@@ -14,9 +14,11 @@ from typing import Any
 from .errors import ConfigError
 from .observations import Failure
 
-__all__ = ["Config", "usable_config"]
+__all__ = ["WITHHOLD", "Config", "usable_config", "withheld"]
 
 _PREFIX = "AIOTEL_"
+WITHHOLD = f"{__name__}:withheld"
+"""`AIOTEL_REDACT` in the place of one that cannot be used."""
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
@@ -107,6 +109,8 @@ def usable_config(environ: Mapping[str, str] | None = None) -> tuple[Config, lis
             try:
                 config = config.with_text(variable[len(_PREFIX) :].lower(), text)
             except ConfigError as error:
+                if error.field == "redact":
+                    config = replace(config, redact=withheld)
                 faults.append(f"{variable} is ignored: {error}")
     return config, faults
 
@@ -144,12 +148,37 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _callable(text: str) -> object:
-    module, _, name = text.partition(":")
-    try:
-        return attrgetter(name)(importlib.import_module(module))
-    except Exception as error:  # noqa: BLE001  # a module of the program's, which may do anything
-        raise ValueError(f"must be module:name of something that can be imported ({error})") from None
+class _Named:
+    """A function of the program's by its name (`module:name`), imported when it is needed.
+
+    Not before: where the configuration is read, the program's modules may not be within reach yet.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._module, _, self._name = text.partition(":")
+        if not (self._module and self._name):
+            raise ValueError("must be module:name of a function")
+        self._found: Callable[[Any], Any] | None = None
+
+    def __call__(self, argument: Any) -> Any:
+        if self._found is None:
+            self._found = attrgetter(self._name)(importlib.import_module(self._module))
+        return self._found(argument)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Named) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def withheld(message: str) -> str:
+    """What `redact` does where the one that was asked for cannot be used: nothing is told by that mistake."""
+    return "[withheld: AIOTEL_REDACT cannot be used]"
 
 
 _PARSERS: Mapping[str, Callable[[str], object]] = {
@@ -165,8 +194,8 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "stack_frames": _count,
     "coroutine_origins": _boolean,
     "unretrieved_after": _number,
-    "redact": _callable,
-    "severity": _callable,
+    "redact": _Named,
+    "severity": _Named,
 }
 
 

@@ -80,6 +80,7 @@ class Ledger:
         "mourn",
         "next_look_ns",
         "overflow",
+        "raised",
         "starting",
         "starting_record",
         "twins",
@@ -94,6 +95,8 @@ class Ledger:
         """What our callbacks run in: nothing of the user's is kept alive or seen."""
         self.live: dict[int, AnyRecord] = {}
         self.failed: dict[int, Failed] = {}
+        self.raised: dict[int, Failed] = {}
+        """The same by the id of the exception."""
         self.forgotten: deque[Failed] = deque()
         """Those of the failed that went, appended by the collector."""
         self.dead: deque[Failed] = deque()
@@ -171,6 +174,7 @@ class Ledger:
         failed.told = 0
         failed.facts = None
         self.failed[failed.key] = failed
+        self.raised[failed.exception_id] = failed
         self.fresh.append(failed)
 
     def forget_failed(self, failed: Failed) -> None:
@@ -178,6 +182,8 @@ class Ledger:
         self.lately.append(failed)
         if self.failed.get(failed.key) is failed:
             del self.failed[failed.key]
+        if self.raised.get(failed.exception_id) is failed:
+            del self.raised[failed.exception_id]
 
     def bury(self) -> list[AnyRecord]:
         """Take out the records whose tasks were collected before they ended. The loop's thread only."""

@@ -32,6 +32,7 @@ __all__ = [
     "Rules",
     "Tree",
     "Unrecorded",
+    "created_by",
     "line_of",
     "take",
 ]
@@ -284,6 +285,12 @@ class Unrecorded(weakref.ref[Any]):
 
 
 AnyRecord = Record | Unrecorded
+
+
+def created_by(record: Record) -> CodeType | None:
+    """The code that created the task; None where that is the loop's own, which calls callbacks."""
+    code = record.site_code
+    return None if code is None or code.co_qualname == "Handle._run" else code
 
 
 def line_of(code: CodeType, instruction: int) -> int:

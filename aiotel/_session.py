@@ -9,6 +9,7 @@ import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, get_args
@@ -25,6 +26,7 @@ from ._export.exporters import unquieten
 from ._export.providers import Providers
 from ._export.readers import Readers
 from ._faults import faults
+from ._hooks.errors import identified
 from ._hooks.exceptions import facts_of
 from ._hooks.hooks import Hooks
 from ._hooks.loops import require_attributes
@@ -259,10 +261,18 @@ class Session:
 
     def _tell(self, observations: list[Any]) -> None:
         try:
-            self._reports.tell(observations)
+            self._reports.tell([self._identified(each) for each in observations])
         finally:
             contexts = [getattr(each, "context", None) for each in observations]
             self._returns.give_back(context for context in contexts if isinstance(context, Borrowed))
+
+    def _identified(self, observation: Any) -> Any:
+        """The observation with the ids of its task, which may be still to be had."""
+        task = getattr(observation, "task", None)
+        if task is None or task.undecided is None:
+            return observation
+        self._traces.decide(task.undecided)
+        return replace(observation, task=identified(task))
 
     def _absorb(self) -> None:
         self._metrics.absorb(self._ledgers.functions())

@@ -81,6 +81,8 @@ class TaskFacts:
     created_file: str | None = None
     created_line: int | None = None
     created_function: str | None = None
+    undecided: object = field(default=None, repr=False, compare=False)
+    """What its ids will be had from, where it is not decided yet whether it has a span."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,8 @@ class Failure:
     exception: ExceptionFacts | None
     time_ns: int
     task: TaskFacts | None = None
+    function: str | None = None
+    """What the callback that failed was: module.qualname."""
     fatal: bool = False
     counted: bool = False
     """It was counted before: as a failure that somebody held and nobody had looked at."""

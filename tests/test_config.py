@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import pytest
 
 from aiotel import AiotelError, Config, ConfigError
-from aiotel.observations import Failure
+from aiotel._config import usable_config
 
 
 def test_what_the_environment_leaves_out_has_its_default() -> None:
@@ -54,17 +52,26 @@ def test_values_given_in_code_are_checked_too() -> None:
         Config(mailbox_size=True)
 
 
-def judge(failure: Failure) -> str | None:
-    return "warn"
+def judge(failure: object) -> str | None:
+    return f"judged {failure}"
 
 
-def test_functions_are_named_by_their_module() -> None:
-    config = Config.from_env({"AIOTEL_REDACT": "textwrap:dedent", "AIOTEL_SEVERITY": f"{__name__}:judge"})
+def test_functions_are_named_by_their_module_and_imported_when_needed() -> None:
+    config = Config.from_env({"AIOTEL_REDACT": "no_such_module:f", "AIOTEL_SEVERITY": f"{__name__}:judge"})
 
-    assert (config.redact, config.severity) == (textwrap.dedent, judge)
+    assert config.severity is not None
+    assert config.redact is not None
+    assert config.severity("this") == "judged this"  # type: ignore[arg-type]  # ours takes anything
+    with pytest.raises(ModuleNotFoundError):
+        config.redact("card 4111")
 
 
-@pytest.mark.parametrize("text", ["nonsense", "no_such_module:f", "textwrap:no_such_function", "textwrap:"])
-def test_a_function_that_is_not_there_is_an_error_that_says_how(text: str) -> None:
-    with pytest.raises(ConfigError, match="redact must be module:name of something that can be imported"):
+@pytest.mark.parametrize("text", ["nonsense", "textwrap:", ":f"])
+def test_a_function_without_a_name_is_an_error_and_nothing_is_told_by_that_mistake(text: str) -> None:
+    with pytest.raises(ConfigError, match="redact must be module:name of a function"):
         Config.from_env({"AIOTEL_REDACT": text})
+
+    config, faults = usable_config({"AIOTEL_REDACT": text})
+    assert config.redact is not None
+    assert "4111" not in config.redact("card 4111")
+    assert len(faults) == 1

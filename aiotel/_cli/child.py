@@ -44,16 +44,13 @@ def _name_service() -> None:
 
 
 def _wake(path: list[str], place: str | None) -> None:
-    import warnings
-
-    from .separation import forget, hidden_files, importing_from
+    from .separation import forget, hidden_files, importing_from, no_warnings
     from .speech import say
 
     before = frozenset(sys.modules)
     try:
         # A program's `-W error` is about its own code, not about the libraries that we bring.
-        with importing_from(path), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with importing_from(path), no_warnings():
             problem = _instrument(lambda: hidden_files(place, sys.modules.keys() - before).values())
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the program runs, whatever becomes of telemetry
         problem = _first_line(error)

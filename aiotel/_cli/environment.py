@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from .._config import Config
+from .._config import WITHHOLD, Config
 from .._export.endpoint import endpoint_fault
 from ..errors import ConfigError
 from .speech import say
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
+REDACT = "AIOTEL_REDACT"
 
 
 class BadUseError(Exception):
@@ -40,8 +41,12 @@ def with_options(
 
 
 def usable(environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` without what is no setting of aiotel, or cannot be one, each told in a line."""
-    return {name: value for name, value in environ.items() if _is_usable(name, value)}
+    """`environ` without what is no setting of aiotel, or cannot be one, each told in a line.
+
+    What was to be hidden is not told because of a mistake: without a usable `redact`, nothing is.
+    """
+    found = {name: value for name, value in environ.items() if _is_usable(name, value)}
+    return found if REDACT in found or REDACT not in environ else {**found, REDACT: WITHHOLD}
 
 
 def _settings(options: Sequence[str]) -> Iterator[tuple[str, str]]:

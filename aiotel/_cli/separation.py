@@ -5,11 +5,13 @@ which we import, must not hide it.
 """
 
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.machinery import ModuleSpec, PathFinder
 from threading import get_ident
 from types import ModuleType
+from typing import Any
 
 
 @contextmanager
@@ -64,3 +66,27 @@ def _hidden_file(place: str, name: str) -> str | None:
     ours = getattr(sys.modules.get(name), "__spec__", None)
     # Without an origin it is a mere directory, and a package of that name wins over it.
     return None if spec.origin == getattr(ours, "origin", None) else spec.origin
+
+
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    """Ignore all warnings, by the list of filters that is there.
+
+    Not by `catch_warnings`, which puts a copy there for a while: the interpreter may remember that one, and
+    go by it at its end, when the module that knows better is gone.
+    """
+    before = list(warnings.filters)
+    warnings.simplefilter("ignore")
+    try:
+        yield
+    finally:
+        warnings.filters[:] = before  # type: ignore[index]  # a list, whatever its type says
+        _filters_changed()
+
+
+def _filters_changed() -> None:
+    """What the module does with each change: forget which warnings a place has had."""
+    module: Any = warnings
+    changed = getattr(module, "_filters_mutated", None) or module._filters_mutated_lock_held  # 3.15
+    with getattr(warnings, "_lock", nullcontext()):
+        changed()

@@ -11,7 +11,7 @@ from .._faults import faults
 from .._ledger import DURATIONS, Ledger
 from .._mailbox import Mailbox
 from .._record import CANCELLED, DEFERRED, PENDING, RAISED, RECORDED, RETURNED, AnyRecord, Record, Rules
-from .exceptions import message_of, type_of
+from .exceptions import is_failure, message_of, type_of
 from .explanations import explain
 
 __all__ = ["Facts", "done_callback", "end_at_once", "register", "settle_all", "settle_gone"]
@@ -33,7 +33,7 @@ def done_callback(  # noqa: C901, PLR0915
     limit = mailbox.limit
     clock = _clock
 
-    def done(task: Any) -> None:  # noqa: C901, PLR0912  # the hot path
+    def done(task: Any) -> None:  # noqa: C901, PLR0912, PLR0915  # the hot path
         record: Any = None
         try:
             record = live.pop(id(task), None)
@@ -61,7 +61,8 @@ def done_callback(  # noqa: C901, PLR0915
                     error = (error_type, message_of(exception))
                     if facts is not None:
                         record.note_raised(facts(exception))
-                ledger.remember_failed(task, record, error_type, now_ns)
+                if is_failure(exception):
+                    ledger.remember_failed(task, record, error_type, now_ns)
             if len(durations) < DURATIONS:
                 durations.append(now_ns - record.start_ns)
             else:

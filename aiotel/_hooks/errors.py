@@ -10,6 +10,7 @@ import contextvars
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from .._borrowed import Borrowed
@@ -17,14 +18,14 @@ from .._duplicates import Duplicates
 from .._faults import faults
 from .._ledger import TOLD, UNRETRIEVED, Failed, Ledger
 from .._mailbox import Mailbox
-from .._record import DEFERRED, FOREIGN, RECORDED, SAMPLED, AnyRecord, Record, line_of
+from .._record import DEFERRED, FOREIGN, RECORDED, SAMPLED, AnyRecord, Record, created_by, line_of
 from .._repeats import Repeats
 from ..observations import Failure, Source, TaskFacts
-from .exceptions import Identity, facts_of, fingerprint_of, is_failure
+from .exceptions import Identity, facts_of, fingerprint_of, is_failure, type_of
 from .owners import beneath
-from .sources import coroutine_of, future_of, said, source_of
+from .sources import context_of_handle, coroutine_of, function_of_handle, future_of, said, source_of
 
-__all__ = ["Errors", "Handler", "context_of", "facts_of_record", "live_record_of", "task_facts"]
+__all__ = ["Errors", "Handler", "context_of", "facts_of_record", "identified", "live_record_of", "task_facts"]
 
 Handler = Callable[[Any, dict[str, Any]], None]
 """`(loop, context)`: what a loop's class has, and what an exception handler is."""
@@ -104,7 +105,7 @@ class Errors:
         self._told.append(Identity(exception))
         task = future_of(context)
         ledger = self._ledger_of(loop)
-        failed = None if ledger is None or task is None else failed_of(ledger, task)
+        failed = None if ledger is None else failed_of(ledger, task, exception)
         counted = failed is not None and bool(failed.told & UNRETRIEVED)
         if failed is not None:
             failed.told |= TOLD
@@ -112,14 +113,16 @@ class Errors:
         repeat = self._repeats.begin(fingerprint_of(exception, source, counted))
         if repeat is not None:
             record = failed.record if failed is not None else live_record_of(ledger, task)
+            who = task if failed is None or hasattr(task, "get_name") else failed()
             repeat.first = failure = Failure(
                 source=source_of(words, source, loop, context),
                 message=words,
                 exception=facts_of(exception, frames=self._frames),
                 time_ns=self._wall_ns(time.monotonic_ns() if failed is None else failed.ended_ns),
-                task=None if task is None else task_facts(task, record),
+                task=None if who is None and record is None else task_facts(who, record),
+                function=function_of_handle(context.get("handle"), loop),
                 counted=counted,
-                context=context_of(loop, task, context.get("handle")),
+                context=context_of(loop, who, context.get("handle")),
             )
             self._mailbox.put(failure)
         return True
@@ -176,10 +179,20 @@ class Errors:
         self._mailbox.put(failure)
 
 
-def failed_of(ledger: Ledger, task: Any) -> Failed | None:
-    """What is remembered of a task that has failed."""
+def failed_of(ledger: Ledger, task: Any, exception: BaseException | None) -> Failed | None:
+    """What is remembered of a task that has failed; where the report names none, by what it raised.
+
+    Servers, `gather` and callbacks that ask for a result hand on what a task has raised.
+    """
     failed = ledger.failed.get(id(task))
-    return failed if failed is not None and _is_or_was(failed(), task) else None
+    if failed is not None and _is_or_was(failed(), task):
+        return failed
+    failed = None if exception is None else ledger.raised.get(id(exception))
+    return (
+        failed
+        if exception is not None and failed is not None and failed.error_type == type_of(exception)
+        else None
+    )
 
 
 def live_record_of(ledger: Ledger | None, task: Any) -> AnyRecord | None:
@@ -208,7 +221,7 @@ def task_facts(task: Any, record: AnyRecord | None) -> TaskFacts | None:
 def facts_of_record(name: str, record: AnyRecord) -> TaskFacts:
     """What the record says of the task with this name."""
     span = record if isinstance(record, Record) and record.flags & (RECORDED | DEFERRED) else None
-    code = None if span is None else span.site_code
+    code = None if span is None else created_by(span)
     trace_id, span_id, sampled = _identity_of(record)
     return TaskFacts(
         name=name,
@@ -219,7 +232,15 @@ def facts_of_record(name: str, record: AnyRecord) -> TaskFacts:
         created_file=None if code is None else code.co_filename,
         created_line=None if code is None or span is None else line_of(code, span.site_instruction),
         created_function=None if code is None else code.co_qualname,
+        undecided=record if record.flags & DEFERRED and not trace_id else None,
     )
+
+
+def identified(task: TaskFacts) -> TaskFacts:
+    """The same with its ids, once it is decided whether the task has a span."""
+    record: Any = task.undecided
+    trace_id, span_id, sampled = _identity_of(record)
+    return replace(task, trace_id=trace_id, span_id=span_id, sampled=sampled, undecided=None)
 
 
 def _identity_of(record: AnyRecord) -> tuple[int, int, bool]:
@@ -241,5 +262,5 @@ def _qualname(task: Any) -> str:
 def context_of(loop: Any, task: Any, handle: Any) -> Borrowed | None:
     """The context in which it happened: the task's (3.12+) or the callback's."""
     get_context = getattr(task, "get_context", None)
-    context = get_context() if get_context is not None else getattr(handle, "_context", None)
+    context = get_context() if get_context is not None else context_of_handle(handle)
     return Borrowed(context.copy(), loop) if isinstance(context, contextvars.Context) else None

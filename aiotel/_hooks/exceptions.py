@@ -42,7 +42,11 @@ _leaves: Any = vars(BaseExceptionGroup)["exceptions"].__get__
 def type_of(exception: BaseException) -> str:
     """The qualified name of the exception's class, builtins bare."""
     kind = type(exception)
-    module, name = _module(kind), _qualname(kind)
+    name = _qualname(kind)
+    try:
+        module = _module(kind)
+    except AttributeError:  # made where there was no module to be of
+        module = None
     return f"{module}.{name}" if type(module) is str and module != "builtins" else str(name)
 
 

@@ -82,7 +82,7 @@ def record_of(ledger: Ledger, task: Any) -> AnyRecord | None:
     record = ledger.live.get(id(task))
     if record is not None and record.alive() is task:
         return record
-    failed = failed_of(ledger, task)
+    failed = failed_of(ledger, task, getattr(task, "_exception", None))
     return None if failed is None else failed.record
 
 

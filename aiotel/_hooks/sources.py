@@ -20,7 +20,16 @@ from typing import Any, Final
 from ..observations import Source
 from .exceptions import cause_of, traceback_of
 
-__all__ = ["NEVER_RETRIEVED", "codes_of", "coroutine_of", "future_of", "said", "source_of"]
+__all__ = [
+    "NEVER_RETRIEVED",
+    "codes_of",
+    "context_of_handle",
+    "coroutine_of",
+    "function_of_handle",
+    "future_of",
+    "said",
+    "source_of",
+]
 
 NEVER_RETRIEVED: Final = "exception was never retrieved"
 UNSAID: Final = "Unhandled exception in event loop"
@@ -212,6 +221,22 @@ def _callback_of(handle: Any, loop: Any) -> Any:
     while type(callback) is partial:
         callback = callback.func
     return callback
+
+
+def context_of_handle(handle: Any) -> Any:
+    """The context in which the handle calls; None where that cannot be had."""
+    if type(handle).__module__ != "uvloop.loop":
+        return getattr(handle, "_context", None)
+    return next((each for each in gc.get_referents(handle) if isinstance(each, Context)), None)
+
+
+def function_of_handle(handle: Any, loop: Any) -> str | None:
+    """What the handle calls: the qualified name of a function of Python's, or of a method."""
+    callback = None if handle is None else _callback_of(handle, loop)
+    function = callback.__func__ if type(callback) is MethodType else callback
+    if type(function) is not FunctionType:
+        return None
+    return f"{function.__module__}.{function.__qualname__}"
 
 
 def _owner_of(callback: Any) -> tuple[Any, str]:

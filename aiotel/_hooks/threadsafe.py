@@ -53,7 +53,7 @@ def attach(ledger_of: Callable[[Any], Ledger | None], tell: Tell) -> Detach:
         try:
             ledger = ledger_of(source.get_loop())
             if ledger is not None:
-                tell(lost, failed_of(ledger, source))
+                tell(lost, failed_of(ledger, source, lost))
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)
 

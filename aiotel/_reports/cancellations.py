@@ -9,6 +9,7 @@ from typing import Any, Final
 from .._report import Report
 from .._signals import names
 from ..observations import UnfinishedCancellation
+from .failures import repeated
 from .redaction import Redact, redacted_cancellation
 from .tasks import task_attributes
 
@@ -47,12 +48,7 @@ class UnfinishedCancellations:
 
     def again(self, found: UnfinishedCancellation, times: int, seconds: float) -> Report:
         """The number, and what it is a number of."""
-        report = self.report(found)
-        return replace(
-            report,
-            words=f"{report.words}, {times} more in {seconds:.0f} s",
-            attributes={**report.attributes, names.REPEATED: times},
-        )
+        return repeated(self.report(found), times, seconds)
 
 
 def _words(found: UnfinishedCancellation) -> str:

@@ -65,16 +65,25 @@ class Failures:
 
 
 def repeated(report: Report, times: int, seconds: float) -> Report:
-    """The report of how often the same happened again."""
+    """The report of how often the same happened again: of no task, for it may have been others."""
+    attributes = {name: value for name, value in report.attributes.items() if name != names.TASK_NAME}
     return replace(
         report,
-        words=f"{report.words}: {times} more in {seconds:.0f} s",
-        attributes={**report.attributes, names.REPEATED: times},
+        words=f"{report.words}: {times} more within {in_words(seconds)}",
+        attributes={**attributes, names.REPEATED: times},
+        task=None,
     )
+
+
+def in_words(seconds: float) -> str:
+    """A time as a person says it."""
+    return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
 
 
 def _attributes(failure: Failure, exception: ExceptionFacts | None) -> dict[str, Any]:
     attributes: dict[str, Any] = {names.EXCEPTION_SOURCE: failure.source, **task_attributes(failure.task)}
+    if failure.function is not None and failure.task is None:
+        attributes[names.CODE_FUNCTION_NAME] = failure.function
     if exception is None:  # the semantic conventions want one of type and message
         return {names.EXCEPTION_MESSAGE: failure.message, **attributes}
     leaves = _leaves(exception)

@@ -19,7 +19,7 @@ _DISCONNECTS: Final = frozenset(
 )
 """What happens when the other side has gone: news, but no error of this program."""
 _WIRE: Final = frozenset({"transport", "protocol", "server", "reader"})
-_SEVERITIES: Final = frozenset(get_args(Severity))
+_SEVERITIES: Final[dict[str, Severity]] = {severity: severity for severity in get_args(Severity)}
 
 
 def severity_of(failure: Failure) -> Severity:
@@ -37,13 +37,14 @@ def judged(failure: Failure, judge: Judge | None) -> Severity | None:
     if judge is None:
         return severity_of(failure)
     try:
-        severity: Severity | None = judge(failure)
+        said = judge(failure)
     except Exception as error:  # noqa: BLE001  # the program's: the failure is to be told all the same
         complaints.add("severity", f"severity failed, and the default is used: {error!r}")
         return severity_of(failure)
-    if severity is not None and severity not in _SEVERITIES:
-        complaints.add(
-            "severity", f"severity gave {severity!r}; use {', '.join(sorted(_SEVERITIES))} or None"
-        )
+    if said is None:
+        return None
+    severity = _SEVERITIES.get(str(said).lower())
+    if severity is None:
+        complaints.add("severity", f"severity gave {said!r}; use {', '.join(_SEVERITIES)} or None")
         return severity_of(failure)
     return severity

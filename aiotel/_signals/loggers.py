@@ -18,6 +18,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 from .._duplicates import Duplicates, is_opentelemetrys
 from .._report import Report, Severity
 from . import names
+from .identity import identity_of
 from .sentry import unseen_by_sentry
 from .structured import structured
 
@@ -38,23 +39,25 @@ _NO_OUTPUT: Final = ("_pytest.", "sentry_sdk.")
 
 def tell_loggers(report: Report, duplicates: Duplicates) -> None:
     """Tell it to whichever is there."""
+    words = report.words
     if _structlog_is_set_up():
         logger, fields = _structlog_logger(), _fields(report, structure=_wants_structure())
     elif _logging_is_set_up():
-        logger, fields = _standard_logger(), _fields(report, structure=False)
+        logger, fields, words = _standard_logger(), _fields(report, structure=False), _in_a_line(report)
     elif report.severity == "debug":
         return
     else:
         logger, fields = _own_logger(), _own_fields(report)
     with duplicates.telling(), unseen_by_sentry():
-        getattr(logger, _METHODS[report.severity])(report.words, **fields)
+        getattr(logger, _METHODS[report.severity])(words, **fields)
 
 
 def _fields(report: Report, *, structure: bool) -> dict[str, Any]:
     fields = dict(report.attributes)
-    if report.task is not None and report.task.trace_id:
-        fields["trace_id"] = format_trace_id(report.task.trace_id)
-        fields["span_id"] = format_span_id(report.task.span_id)
+    span = identity_of(report)
+    if span is not None:
+        fields["trace_id"] = format_trace_id(span.trace_id)
+        fields["span_id"] = format_span_id(span.span_id)
     if structure and report.exception is not None:
         fields["exception"] = structured(report.exception)
     elif report.stacktrace is not None:
@@ -142,6 +145,18 @@ def _standard_logger() -> Any:
     )
 
 
+def _in_a_line(report: Report) -> str:
+    """What it was and where: most programs' format of a line shows no fields."""
+    if report.exception is not None:
+        message = f": {report.exception.message}" if report.exception.message else ""
+        return f"{report.words}: {report.exception.type}{message}"
+    function = report.attributes.get(names.CODE_FUNCTION_NAME)
+    if function is None or function in report.words:
+        return report.words
+    file, line = (report.attributes.get(name) for name in (names.CODE_FILE_PATH, names.CODE_LINE_NUMBER))
+    return f"{report.words}: {function}" + ("" if line is None else f" ({file}:{line})")
+
+
 def _without_clashes(logger: Any, method: str, event: Any) -> Any:
     """Logging raises where a field is called like one of the record's own, or like one the program adds."""
     record = logging.getLogRecordFactory()(NAME, logging.INFO, "", 0, "", (), None)
@@ -156,7 +171,7 @@ def _own_logger() -> Any:
     """JSON lines, or a line for a person where a person reads; always on stderr."""
     renderer: Any = structlog.processors.JSONRenderer(_dumps)
     return structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        structlog.WriteLogger(sys.stderr),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),

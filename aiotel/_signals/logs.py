@@ -11,7 +11,6 @@ from opentelemetry.context import Context
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
-    TraceFlags,
     set_span_in_context,
 )
 
@@ -19,8 +18,8 @@ from .._borrowed import Borrowed
 from .._complaints import complaints
 from .._duplicates import Duplicates
 from .._report import Report, Severity
-from ..observations import TaskFacts
 from . import names
+from .identity import identity_of
 from .loggers import tell_loggers
 
 __all__ = ["Logs"]
@@ -63,7 +62,7 @@ class Logs:
             LogRecord(
                 timestamp=report.time_ns,
                 observed_timestamp=self._clock_ns(),
-                context=_context_of(report.task),
+                context=_context_of(identity_of(report)),
                 severity_number=severity,
                 severity_text=severity.name,
                 body=report.words,
@@ -82,10 +81,6 @@ _SEVERITIES: Final[Mapping[Severity, SeverityNumber]] = {
 }
 
 
-def _context_of(task: TaskFacts | None) -> Context:
-    """A context in which the failed task's span is current; never the one that happens to be."""
-    if task is None or not task.trace_id:
-        return Context()
-    flags = TraceFlags(TraceFlags.SAMPLED if task.sampled else TraceFlags.DEFAULT)
-    span = NonRecordingSpan(SpanContext(task.trace_id, task.span_id, False, flags))
-    return set_span_in_context(span, Context())
+def _context_of(span: SpanContext | None) -> Context:
+    """A context in which that span is current; never the one that happens to be."""
+    return Context() if span is None else set_span_in_context(NonRecordingSpan(span), Context())

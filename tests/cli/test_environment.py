@@ -1,5 +1,6 @@
 """Options, and what the environment holds already, reach the program as environment variables."""
 
+import json
 import sys
 from collections.abc import Sequence
 
@@ -105,3 +106,19 @@ def test_the_kill_switch_leaves_nothing_of_aiotel_in_the_program() -> None:
 
     plain = run(sys.executable, "-c", look)
     assert plain == outcome
+
+
+def test_without_a_usable_redact_no_message_leaves() -> None:
+    outcome = aiotel_run("fails.py", environ={"AIOTEL_REDACT": "nonsense"})
+
+    assert outcome.status == 0
+    assert "AIOTEL_REDACT is ignored: redact must be module:name of a function" in outcome.stderr
+    logs = [json.loads(line) for line in outcome.stderr.splitlines() if line.startswith("{")]
+    assert [log["exception.message"] for log in logs] == ["[withheld: AIOTEL_REDACT cannot be used]"]
+
+
+def test_a_function_may_be_in_a_module_beside_the_program() -> None:
+    outcome = aiotel_run("fails.py", environ={"AIOTEL_REDACT": "fails:without_cards"})
+
+    logs = [json.loads(line) for line in outcome.stderr.splitlines() if line.startswith("{")]
+    assert [log["exception.message"] for log in logs] == ["card ****"]

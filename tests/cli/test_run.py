@@ -39,6 +39,7 @@ CASES = {
     "worker processes": Case(program=["workers.py", "x"]),
     "warnings as errors": Case(program=["warns.py"], flags=["-W", "error", "-m"]),
     "warnings": Case(program=["warns.py"], environ={"PYTHONWARNINGS": "always"}),
+    "a warning at the very end": Case(program=["lost.py"]),
     "exit number": Case(program=["ends.py", "number"]),
     "exit text": Case(program=["ends.py", "text"]),
     "an exception": Case(program=["ends.py", "exception"]),

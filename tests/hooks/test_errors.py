@@ -241,3 +241,139 @@ def test_what_has_no_exception_is_told_in_its_words_without_the_values_in_them(
         "asyncio.exception.source": "other",
     }
     assert _counted(telemetry) == {("other", "_OTHER"): 3}
+
+
+def _ids_are_of(telemetry: Telemetry, name: str, log: Any) -> bool:
+    context = telemetry.span(name).context
+    assert context is not None
+    return (log.trace_id, log.span_id) == (context.trace_id, context.span_id)
+
+
+def test_a_task_that_a_callback_has_created_is_told_with_the_ids_of_its_span(
+    loops: Loops, telemetry: Telemetry
+) -> None:
+    async def fails() -> None:
+        raise BadError
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: loop.create_task(fails()))
+        await asyncio.sleep(0.01)
+        gc.collect()
+
+    telemetry.start()
+    loops.run(main())
+
+    [log] = telemetry.logs
+    assert _ids_are_of(telemetry, "fails", log)
+
+
+def test_a_handler_of_a_server_is_told_with_the_ids_of_its_task_and_is_not_handled(
+    loops: Loops, telemetry: Telemetry
+) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        raise BadError
+
+    async def main() -> None:
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        await reader.read()
+        writer.close()
+        server.close()
+        await asyncio.sleep(0.01)
+
+    telemetry.start()
+    loops.run(main())
+
+    [log] = telemetry.logs
+    assert log.attributes["asyncio.exception.source"] == "server"
+    assert log.attributes["code.function.name"].endswith("handle")
+    assert _ids_are_of(telemetry, "handle", log)
+    assert _counted(telemetry) == {("server", f"{__name__}.BadError"): 1}
+    assert telemetry.session is not None
+    telemetry.session.close()
+    assert sum(point.value for point in telemetry.metrics()["asyncio.exceptions.handled"]) == 0
+
+
+def test_a_gather_that_nobody_awaits_is_told_with_the_ids_of_the_task_that_failed(
+    loops: Loops, telemetry: Telemetry
+) -> None:
+    async def fails() -> None:
+        raise BadError
+
+    async def main() -> None:
+        asyncio.gather(fails())  # type: ignore[unused-awaitable]
+        await asyncio.sleep(0.01)
+        gc.collect()
+
+    telemetry.start()
+    loops.run(main())
+
+    [log] = telemetry.logs
+    assert log.attributes["asyncio.exception.source"] == "future"
+    assert _ids_are_of(telemetry, "fails", log)
+
+
+def test_a_callback_is_told_by_its_name_and_in_the_trace_in_which_it_was_made(
+    loops: Loops, telemetry: Telemetry
+) -> None:
+    tracer = telemetry.tracer_provider.get_tracer("program")
+
+    def fails() -> None:
+        raise BadError
+
+    async def main() -> None:
+        with tracer.start_as_current_span("request"):
+            asyncio.get_running_loop().call_soon(fails)
+        await asyncio.sleep(0.01)
+
+    telemetry.start()
+    loops.run(main())
+
+    [log] = telemetry.logs
+    assert log.attributes["code.function.name"] == f"{__name__}.{fails.__qualname__}"
+    assert _ids_are_of(telemetry, "request", log)
+
+
+def test_an_exception_of_no_module_is_told_too(loops: Loops, telemetry: Telemetry) -> None:
+    namespace: dict[str, Any] = {}
+    exec("Homeless = type('Homeless', (Exception,), {})", {"__builtins__": __builtins__}, namespace)
+    homeless = namespace["Homeless"]
+
+    async def main() -> None:
+        async def fails() -> None:
+            raise homeless
+
+        await asyncio.gather(fails(), return_exceptions=True)
+        asyncio.get_running_loop().call_exception_handler({"message": "lost", "exception": homeless()})
+
+    asyncio_says: list[Any] = []
+    telemetry.start()
+    with asyncio.Runner(loop_factory=loops.new) as runner:
+        runner.get_loop().set_exception_handler(lambda loop, context: asyncio_says.append(context))
+        runner.run(main())
+
+    assert [log.attributes["exception.type"] for log in telemetry.logs] == ["Homeless"]
+    assert len(asyncio_says) == 1
+
+
+def test_who_is_told_to_exit_has_not_failed(telemetry: Telemetry) -> None:
+    held: list[asyncio.Task[None]] = []
+
+    async def leaves() -> None:
+        raise SystemExit(0)
+
+    async def main() -> None:
+        held.append(asyncio.create_task(leaves()))
+        await asyncio.sleep(0.01)
+
+    telemetry.start()
+    with pytest.raises(SystemExit):
+        asyncio.run(main())
+    assert telemetry.session is not None
+    telemetry.session.at_exit()
+
+    assert telemetry.logs == []
+    assert _counted(telemetry) == {}
+    held[0].exception()

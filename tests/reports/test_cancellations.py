@@ -55,7 +55,7 @@ def test_the_attributes_are_those_that_are_known() -> None:
 def test_what_comes_again_is_a_number() -> None:
     report = UnfinishedCancellations(lambda kind, times: None).again(found(), 3, 60.2)
 
-    assert report.words == "a task was cancelled 5.0 s ago and still runs, 3 more in 60 s"
+    assert report.words == "a task was cancelled 5.0 s ago and still runs: 3 more within 60 s"
     assert report.attributes["asyncio.repeated"] == 3
 
 

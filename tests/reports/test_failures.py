@@ -9,7 +9,7 @@ import pytest
 from aiotel._complaints import complaints
 from aiotel._report import Report
 from aiotel._reports.failures import Failures
-from aiotel.observations import ExceptionFacts, Failure, Frame, Source
+from aiotel.observations import ExceptionFacts, Failure, Frame, Source, TaskFacts
 
 
 def failure(type_: str = "ValueError", source: Source = "task", **fields: Any) -> Failure:
@@ -63,6 +63,24 @@ def test_the_program_may_say_how_bad_it_is_or_that_it_is_nothing() -> None:
     assert report(failure(source="server"), judge=judge) is None
     assert Failures(lambda *_: None, judge=judge).again(failure(source="server"), 3, 1.0) is None
     assert [of.source for of in seen] == ["task", "server", "server"]
+
+
+def test_severities_are_what_they_are_in_capitals_too() -> None:
+    told = report(failure(), judge=lambda failure: "WARN")
+
+    assert told is not None
+    assert told.severity == "warn"
+
+
+def test_a_number_is_of_no_task_for_it_may_have_been_others() -> None:
+    task = TaskFacts(name="Task-2", function="app.send", trace_id=1, span_id=2)
+    again = Failures(lambda *_: None).again(failure(task=task), 3, 0.2)
+
+    assert again is not None
+    assert again.task is None
+    assert again.words == "m: 3 more within 0.2 s"
+    assert again.attributes["code.function.name"] == "app.send"
+    assert "asyncio.task.name" not in again.attributes
 
 
 @pytest.mark.parametrize("judge", [lambda failure: 1 / 0, lambda failure: "terrible"])

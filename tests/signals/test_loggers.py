@@ -21,6 +21,8 @@ from aiotel._complaints import complaints
 from ..conftest import Loops, Telemetry
 
 EVENT = "Task exception was never retrieved"
+LINE = f"{EVENT}: {__name__}.BadError: no such order"
+"""What it says in a line, for those who show no fields."""
 REQUEST_ID = contextvars.ContextVar("request_id", default="none")
 
 
@@ -203,7 +205,7 @@ def test_a_program_with_standard_logging_gets_a_record_with_fields(
     [record] = lines.records
     fields = vars(record)
     assert span.context is not None
-    assert (record.getMessage(), record.levelname) == (EVENT, "ERROR")
+    assert (record.getMessage(), record.levelname) == (LINE, "ERROR")
     assert fields["exception.type"] == f"{__name__}.BadError"
     assert fields["trace_id"] == f"{span.context.trace_id:032x}"
     assert fields["exception"].splitlines()[-1] == f"{__name__}.BadError: no such order"
@@ -254,7 +256,7 @@ def test_a_handler_of_our_logger_alone_is_enough(
         logger.removeHandler(handler)
 
     assert told == []
-    assert [record.getMessage() for record in handler.records] == [EVENT]
+    assert [record.getMessage() for record in handler.records] == [LINE]
 
 
 def test_a_logger_that_the_programs_configuration_has_disabled_in_passing_loses_nothing(
@@ -335,3 +337,28 @@ def test_what_is_only_for_debugging_is_not_printed(
 
     assert [log.severity_text for log in telemetry.logs] == [severity.upper()]
     assert len([line for line in capsys.readouterr().err.splitlines() if line.startswith("{")]) == lines
+
+
+def test_a_line_of_ours_is_written_in_one_piece(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Written:
+        def __init__(self) -> None:
+            self.pieces: list[str] = []
+
+        def write(self, text: str) -> None:
+            self.pieces.append(text)
+
+        def flush(self) -> None:
+            pass
+
+        def isatty(self) -> bool:
+            return False
+
+    written = Written()
+    telemetry.start()
+    asyncio.run(main())
+    monkeypatch.setattr(sys, "stderr", written)
+    telemetry.logs  # noqa: B018  # it waits
+
+    assert [piece[:1] + piece[-2:] for piece in written.pieces] == ["{}\n"]

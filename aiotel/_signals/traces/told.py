@@ -9,7 +9,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Event
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, format_span_id, format_trace_id
 
-from ..._record import CANCELLED, RAISED, Birth, Record, line_of
+from ..._record import CANCELLED, RAISED, Birth, Record, created_by, line_of
 from ...observations import Cancellation
 from .. import names
 
@@ -64,7 +64,7 @@ class Told(Record):
         if function.code is not None:
             attributes[names.CODE_FILE_PATH] = function.code.co_filename
             attributes[names.CODE_LINE_NUMBER] = function.code.co_firstlineno
-        site = self.site_code
+        site = created_by(self)
         if site is not None:
             attributes[names.TASK_CREATED_FUNCTION] = site.co_qualname
             attributes[names.TASK_CREATED_FILE] = site.co_filename

@@ -91,6 +91,12 @@ class Traces:
             if not number % SLICE:
                 time.sleep(0)
 
+    def decide(self, record: Record) -> None:
+        """Settle whether the task has a span, if it has ended: what is told of it is to have its ids."""
+        undecided = isinstance(record, Told) and record.flags & DEFERRED and record.end_ns
+        if undecided and record.function.name not in self.rules.carriers:
+            self._decide_late(record)  # type: ignore[arg-type]  # seen above
+
     def room(self, most: int) -> int:
         """How many spans can be handed on now without a batch processor dropping some."""
         for processor in self._known:
