@@ -136,10 +136,21 @@ def _awaited(coroutine: Any) -> Any:
 def handled(task: Any) -> CancelledError | None:
     """The cancellation that the task is handling just now, in an `except` or a `finally`."""
     for coroutine in coroutines(task):
-        for each in gc.get_referents(coroutine):
-            if isinstance(each, CancelledError):
-                return each
+        held = [each for each in gc.get_referents(coroutine) if isinstance(each, CancelledError)]
+        if held:
+            kept = _kept_in_variables(frame_of(coroutine))
+            for error in held:
+                if sum(each is error for each in held) > sum(each is error for each in kept):
+                    return error
     return None
+
+
+def _kept_in_variables(frame: Any) -> list[Any]:
+    """The values of the frame's own variables: what is kept there is not for that being handled."""
+    if frame is None:
+        return []
+    code, values = frame.f_code, frame.f_locals
+    return [values[name] for name in code.co_varnames if name in values and name not in code.co_cellvars]
 
 
 def cancelled_error(task: Any) -> CancelledError | None:

@@ -25,7 +25,7 @@ from .._ledger import Ledger
 from .._mailbox import Mailbox
 from .._repeats import Repeats
 from ..observations import Frame, NeverAwaited, TaskFacts
-from .drops import line_of_drop
+from .drops import forget_sites, line_of_drop
 from .errors import task_facts
 from .functions import name_of
 from .loops import Detach
@@ -82,6 +82,7 @@ class Coroutines:
 
         def detach() -> None:
             self._attached = False
+            forget_sites()
             if getattr(warnings, _ATTRIBUTE) is ours:
                 setattr(warnings, _ATTRIBUTE, found)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Final
 
-__all__ = ["is_plumbing", "line_of_drop"]
+__all__ = ["forget_sites", "is_plumbing", "line_of_drop"]
 
 LONGEST: Final = 32768
 """Code of more bytes is not looked through: this runs on the program's thread, once for each site."""
@@ -35,6 +35,8 @@ class _Call:
     offset: int
     line: int
     last_line: int
+    kept_in: frozenset[tuple[str, str]]
+    """The variable that its result went into at once: of which kind, and its name."""
 
 
 def line_of_drop(frame: FrameType, callee: CodeType, name: str) -> int | None:
@@ -47,6 +49,11 @@ def line_of_drop(frame: FrameType, callee: CodeType, name: str) -> int | None:
             _known.clear()
         _known[key] = _line(frame, frozenset({name, callee.co_name}))
     return _known[key]
+
+
+def forget_sites() -> None:
+    """Hold no code of the program's any more."""
+    _known.clear()
 
 
 def is_plumbing(module: object) -> bool:
@@ -68,8 +75,9 @@ def _line(frame: FrameType, names: frozenset[str]) -> int | None:
         return _nearest(here, current.offset).line
     if not current.opname.startswith(_DROPS):
         return None
-    # What was kept in a variable, and then overwritten: if the code has but one such call, it was that one.
-    if len(calls) == 1:
+    # What was kept in a variable, and then overwritten: if the code has but one such call, and what it gave
+    # went into that very variable, it was that one.
+    if len(calls) == 1 and calls[0].kept_in & _variables(current):
         return calls[0].line
     # The value of an expression that nobody uses: a call by another name.
     return frame.f_lineno if current.opname == "POP_TOP" and not calls else None
@@ -91,7 +99,18 @@ def _calls(instructions: list[dis.Instruction], names: frozenset[str]) -> Iterat
         elif instruction.opname in _CALLS and callee == (line, column):
             callee = None
             if following is None or following.opname != "GET_AWAITABLE":
-                yield _Call(instruction.offset, *_lines(instruction))
+                kept_in = frozenset() if following is None else _variables(following)
+                yield _Call(instruction.offset, *_lines(instruction), kept_in)
+
+
+def _variables(instruction: dis.Instruction) -> frozenset[tuple[str, str]]:
+    """The variables that this sets or deletes first of all: of which kind, and their names."""
+    way, _, kind = instruction.opname.partition("_")
+    kind, _, more = kind.partition("_")
+    if way not in {"STORE", "DELETE"} or kind not in {"FAST", "NAME", "DEREF", "GLOBAL"}:
+        return frozenset()
+    names = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
+    return frozenset((kind, str(name)) for name in (names if more.startswith("STORE") else names[:1]))
 
 
 def _start(instruction: dis.Instruction) -> tuple[int, int | None]:

@@ -86,7 +86,7 @@ class Hooks:
             frames=config.stack_frames,
         )
         self._uncaught = Uncaught(self._tell_uncaught)
-        self.unfinished = Unfinished(observations, repeats, wall_ns)
+        self.unfinished = Unfinished(observations, repeats, wall_ns, returns)
         self._cancellations = Cancellations(self.unfinished)
 
     def attach(self) -> Detach:

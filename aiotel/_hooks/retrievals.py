@@ -8,8 +8,7 @@ queued only while there is something to see. A look peeks: to retrieve the excep
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from contextvars import Context
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -21,13 +20,17 @@ from .._repeats import Repeats
 from ..observations import Failure, Retrieved, Unretrieved
 from .errors import task_facts
 from .exceptions import facts_of, fingerprint_of, type_of
+from .visits import ask
 
 __all__ = ["Retrievals", "find"]
 
 GRACE_NS: Final = 2_000_000_000
 """So long after a failed task went, asyncio may still tell of it: the collector runs finalizers late."""
-LOOKED_AT: Final = 1000
-"""How many failed tasks are looked at in one callback."""
+FEW: Final = 10
+BUDGET_NS: Final = 2_000_000
+"""Failed tasks are looked at for so long in one callback, a few at a time."""
+HANDLED: Final = 1_000_000
+"""How many handled exceptions may wait to be counted."""
 PAUSE_NS: Final = 500_000_000
 """How long a loop is left alone between two looks."""
 NEVER_RETRIEVED: Final = "Task exception was never retrieved"
@@ -78,18 +81,9 @@ class Retrievals:
             return False
 
     def _queue(self, ledger: Ledger) -> None:
-        loop = ledger.loop()
-        if loop is None:
-            return
         ledger.looking = True
-        try:
-            # Not by `context=`, which not every loop takes; nor from within the ledger's context, in which
-            # the loop's thread runs callbacks at the same time.
-            Context().run(loop.call_soon_threadsafe, partial(self._look_at, ledger))
-        except Exception:  # noqa: BLE001  # it was closed just now, or has ideas of its own
+        if not ask(ledger, partial(self._look_at, ledger), self._returns):
             ledger.looking = False
-        if is_only_ours(loop):
-            self._returns.leave(loop)
 
     # On the loop's thread; on the pump's where the loop is closed, so that nothing else writes to the ledger.
 
@@ -98,14 +92,16 @@ class Retrievals:
             ledger.looking = False
             now_ns = self._clock()
             self._bury(ledger, now_ns)
-            for failed in self._due(ledger, now_ns):
+            for number, failed in enumerate(self._due(ledger, now_ns), 1):
                 task = failed()
-                if task is None:
-                    continue
-                self._look_at_one(ledger, failed, task, now_ns)
-                if off_loop and is_only_ours(task):
+                if task is not None:
+                    self._look_at_one(ledger, failed, task, now_ns)
+                if off_loop and task is not None and is_only_ours(task):
                     self._returns.leave(task)
                 del task
+                if not number % FEW and self._clock() - now_ns > BUDGET_NS:
+                    ledger.next_look_ns = 0  # the rest at the pump's next turn
+                    break
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)
 
@@ -121,15 +117,14 @@ class Retrievals:
                 self._retrieved(ledger, failed, now_ns)
             ledger.forget_failed(failed)
 
-    def _due(self, ledger: Ledger, now_ns: int) -> list[Failed]:
-        """The failed tasks that it is time to look at."""
-        due: list[Failed] = []
-        while ledger.fresh and len(due) < LOOKED_AT and now_ns - ledger.fresh[0].ended_ns >= self._after_ns:
-            due.append(ledger.fresh.popleft())
+    def _due(self, ledger: Ledger, now_ns: int) -> Iterator[Failed]:
+        """The failed tasks that it is time to look at, each taken out."""
+        while ledger.fresh and now_ns - ledger.fresh[0].ended_ns >= self._after_ns:
+            yield ledger.fresh.popleft()
         if now_ns - ledger.held_ns >= self._after_ns:
             ledger.held_ns = now_ns
-            due += [ledger.held.popleft() for _ in range(min(len(ledger.held), LOOKED_AT))]
-        return due
+            for _ in range(len(ledger.held)):
+                yield ledger.held.popleft()
 
     def _look_at_one(self, ledger: Ledger, failed: Failed, task: Any, now_ns: int) -> None:
         if not task._log_traceback:
@@ -173,7 +168,7 @@ class Retrievals:
                     after_ns=now_ns - failed.ended_ns,
                 )
                 self._mailbox.put(retrieved)
-        elif not failed.told & TOLD and len(ledger.handled) < LOOKED_AT * LOOKED_AT:
+        elif not failed.told & TOLD and len(ledger.handled) < HANDLED:
             ledger.handled.append(failed.error_type)
 
     # At the end of the process.

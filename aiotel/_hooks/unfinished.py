@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from typing import Any, Final
 
+from .._borrowed import Returns
 from .._faults import faults
 from .._ledger import Ledger
 from .._mailbox import Mailbox
@@ -21,6 +23,7 @@ from .chains import coroutines, frame_of, handled, pending, place
 from .errors import task_facts
 from .explanations import asked, by_message, message_in, record_of
 from .requests import REQUESTS, Request, Watch, first_of
+from .visits import ask
 
 __all__ = ["LIMIT_S", "Unfinished"]
 
@@ -28,6 +31,9 @@ LIMIT_S: Final = 5.0
 """A task that still runs so long after it was cancelled is told."""
 AT_ONCE: Final = 200
 """How many tasks are looked at in one go, which takes 0.1 ms."""
+FEW: Final = 10
+BUDGET_NS: Final = 2_000_000
+"""Whoever cleans up for long is looked at for so long in one go, a few at a time."""
 STEP_NS: Final = 200_000_000
 """The least time from one go to the next, for those that nobody saw being cancelled: 1,000 a second."""
 ROUND_NS: Final = 1_000_000_000
@@ -54,6 +60,7 @@ class Unfinished:
         mailbox: Mailbox[Any],
         repeats: Repeats[Any],
         wall_ns: Callable[[int], int],
+        returns: Returns,
         *,
         limit_s: float = LIMIT_S,
         clock: Callable[[], int] = time.monotonic_ns,
@@ -61,6 +68,7 @@ class Unfinished:
         self._mailbox = mailbox
         self._repeats = repeats
         self._wall_ns = wall_ns
+        self._returns = returns
         self._clock = clock
         self.limit_ns = int(limit_s * 1e9)
         self._watches: dict[int, Watch] = {}
@@ -107,11 +115,8 @@ class Unfinished:
                 self._ask(ledger, watch, keys)
 
     def _ask(self, ledger: Ledger, watch: Watch, keys: list[int]) -> None:
-        loop: Any = ledger.loop()
         watch.asked = True
-        try:
-            loop.call_soon_threadsafe(self._look_here, watch, keys, context=ledger.context)
-        except Exception:  # noqa: BLE001  # it is closed, or gone
+        if not ask(ledger, partial(self._look_here, watch, keys), self._returns):
             watch.asked = False
             watch.next_ns = 0
 
@@ -165,8 +170,12 @@ class Unfinished:
             task = request()
             if task is not None and pending(task):  # not to be told again; to the end of the queue
                 watch.told[request.key] = request
-        for request in first_of(watch.requests, AT_ONCE, until_ns=now_ns - self.limit_ns):
+        due = first_of(watch.requests, AT_ONCE, until_ns=now_ns - self.limit_ns)
+        for number, request in enumerate(due, 1):
             self._look_at(watch, request, now_ns)
+            if not number % FEW and self._clock() - now_ns > BUDGET_NS:
+                watch.requests = {late.key: late for late in due[number:]} | watch.requests
+                break
         first = next(iter(watch.requests.values()), None)
         watch.next_ns = 0 if first is None else first.since_ns + self.limit_ns
 

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import aiotel
+from aiotel._borrowed import Returns
 from aiotel._faults import faults
 from aiotel._hooks import chains, requests, unfinished
 from aiotel._hooks.cancellations import Cancellations
@@ -466,7 +467,7 @@ class Clock:
 def watcher(clock: Clock | None = None, mailbox: Mailbox[Any] | None = None) -> Unfinished:
     clock = clock or Clock()
     box: Mailbox[Any] = Mailbox(10) if mailbox is None else mailbox
-    return Unfinished(box, Repeats(clock=clock), lambda now_ns: now_ns, clock=clock)
+    return Unfinished(box, Repeats(clock=clock), lambda now_ns: now_ns, Returns(), clock=clock)
 
 
 WHY = Cancellation(by="timeout", reason="timeout")

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+import aiotel
 from aiotel._hooks import drops
 
 from ..conftest import Telemetry
 
 # The mistakes are the point.
 # mypy: disable-error-code="unused-coroutine, truthy-bool, attr-defined, operator, comparison-overlap"
-# ruff: noqa: B018, F841, SIM105
+# ruff: noqa: F841, SIM105
 
 
 async def fetch(number: int = 0) -> int:
@@ -92,13 +93,6 @@ def an_argument_of_another_call() -> None:
     )
 
 
-def an_attribute_of_it() -> None:
-    try:
-        fetch().result  # dropped
-    except AttributeError:
-        pass
-
-
 def an_item_of_it() -> None:
     try:
         fetch()[0]  # type: ignore[index]  # dropped
@@ -121,11 +115,6 @@ def a_variable_that_is_overwritten() -> None:
 def a_variable_that_is_deleted() -> None:
     coro = fetch()  # dropped
     del coro
-
-
-def an_attribute_that_is_overwritten() -> None:
-    orders.kept = fetch()  # dropped
-    orders.kept = None
 
 
 def another_name() -> None:
@@ -217,7 +206,46 @@ def collected_with_a_cycle() -> None:
     gc.collect()
 
 
+def an_attribute_that_another_function_has_set() -> None:
+    def prepare() -> None:
+        orders.kept = fetch()
+
+    def flush() -> Any:
+        innocent = fetch()
+        orders.kept = None
+        return innocent
+
+    prepare()
+    flush().close()
+
+
+def an_item_beside_an_innocent_call() -> None:
+    pending = [fetch()]
+
+    def flush() -> Any:
+        innocent = fetch()
+        del pending[0]
+        return innocent
+
+    flush().close()
+
+
+def another_variable_beside_an_innocent_call() -> None:
+    stash: Any = fetch()
+
+    async def main() -> None:
+        nonlocal stash
+        innocent = fetch()
+        await innocent
+        stash = None
+
+    asyncio.run(main())
+
+
 UNCERTAIN = [
+    an_attribute_that_another_function_has_set,
+    an_item_beside_an_innocent_call,
+    another_variable_beside_an_innocent_call,
     gone_with_its_frame,
     gone_with_its_frame_beside_an_innocent_call,
     gone_with_the_frame_of_a_task,
@@ -288,3 +316,11 @@ def test_code_that_is_very_long_is_not_looked_through(telemetry: Telemetry) -> N
     namespace["long"]()
 
     assert lines(telemetry) == {(None, None)}
+
+
+def test_no_code_of_the_programs_is_held_once_it_is_over(telemetry: Telemetry) -> None:
+    telemetry.start()
+    a_call_alone()
+    aiotel.uninstrument()
+
+    assert drops._known == {}

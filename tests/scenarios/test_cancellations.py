@@ -395,6 +395,16 @@ async def goes_on() -> None:
     await asyncio.sleep(3600)
 
 
+async def swallows_and_remembers() -> None:
+    last: BaseException | None = None
+    try:
+        await down([])
+    except asyncio.CancelledError as error:
+        last = error
+    await goes_on()
+    del last
+
+
 async def cleans_up() -> None:
     try:
         await down([])
@@ -423,6 +433,7 @@ def by_call(task: asyncio.Task[None]) -> Coroutine[Any, Any, None]:
 
 KINDS = {
     swallows: ("asyncio.cancellation.swallowed", "swallowed", "still runs"),
+    swallows_and_remembers: ("asyncio.cancellation.swallowed", "swallowed", "still runs"),
     cleans_up: ("asyncio.cancellation.slow", "slow_cancellation", "is still cleaning up"),
 }
 
