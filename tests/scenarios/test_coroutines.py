@@ -29,6 +29,7 @@ class Broken:
     event: str = "asyncio.coroutine.never_awaited"
     severity: str = "WARN"
     in_task: bool = True
+    held_by_traceback: bool = False
 
 
 NEVER_AWAITED = {
@@ -171,6 +172,7 @@ NEVER_AWAITED = {
             HOLDER(loop)
         """,
         in_task=False,
+        held_by_traceback=True,
     ),
 }
 
@@ -387,7 +389,9 @@ def test_a_coroutine_that_is_lost_is_told_once(
     program, told = told_of(broken.text, loops, capsys)
     [log] = told.logs
     [line] = told.lines
-    lost = program.marked.get("lost")
+    # asyncio's frames hold it until the exception goes, and who let go of it then is not certain.
+    held = broken.held_by_traceback and loops.name != "uvloop"
+    lost = None if held else program.marked.get("lost")
     function = program.namespace.get(program.names["FETCH"]) or program.namespace["Store"]
 
     assert told.events == [(broken.event, broken.severity)]
