@@ -17,7 +17,7 @@ from typing import Any, Final
 from ._record import AnyRecord, Function, Record
 from .observations import Frame, TaskFacts
 
-__all__ = ["DURATIONS", "TOLD", "UNRETRIEVED", "Failed", "Ledger"]
+__all__ = ["DURATIONS", "SETTLED", "TOLD", "UNRETRIEVED", "Failed", "Ledger"]
 
 FUNCTIONS: Final = 4096
 """How many functions a ledger tells apart; programs that make functions without end share the last."""
@@ -29,6 +29,8 @@ DURATIONS: Final = 65536
 
 UNRETRIEVED: Final = 1
 """It was told that nobody had looked at a failure for a while."""
+SETTLED: Final = 4
+"""It is certain what became of the failure."""
 TOLD: Final = 2
 """The failure was told: asyncio has given it up, or it has ended the program."""
 
@@ -179,6 +181,7 @@ class Ledger:
 
     def forget_failed(self, failed: Failed) -> None:
         """It is certain."""
+        failed.told |= SETTLED
         self.lately.append(failed)
         if self.failed.get(failed.key) is failed:
             del self.failed[failed.key]

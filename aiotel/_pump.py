@@ -64,8 +64,8 @@ class Pump:
         if self._thread is None and not self._stopped and not sys.is_finalizing():
             context = contextvars.Context()
             thread = threading.Thread(target=context.run, args=(self._run,), name="aiotel-pump", daemon=True)
-            self._thread = thread
             thread.start()
+            self._thread = thread
 
     def forget(self) -> None:
         """Be as new, in a child process: the thread is not there, and what was in hand is the parent's."""

@@ -83,6 +83,9 @@ class Repeats(Generic[T]):
         for repeat in leaving:
             yield from self._counted(repeat, now_ns, due=True)
         for key, repeat in list(self._known.items()):
+            if repeat.first is None and now_ns - repeat.since_ns > repeat.wait_ns:
+                self._known.pop(key, None)  # what was to be told could not be made: the next one is new
+                continue
             due = last or now_ns - repeat.since_ns >= repeat.wait_ns
             if due and not repeat.again and not repeat.untold:
                 del self._known[key]

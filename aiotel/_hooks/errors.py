@@ -27,7 +27,7 @@ from .sources import context_of_handle, coroutine_of, function_of_handle, future
 
 __all__ = ["Errors", "Handler", "context_of", "facts_of_record", "identified", "live_record_of", "task_facts"]
 
-Handler = Callable[[Any, dict[str, Any]], None]
+Handler = Callable[..., Any]
 """`(loop, context)`: what a loop's class has, and what an exception handler is."""
 
 _LATELY: Final = 64
@@ -68,10 +68,9 @@ class Errors:
         """A `call_exception_handler` that does what `original` does, and tells us."""
         observe, begin, end = self.observe, self._duplicates.begin, self._duplicates.end
 
-        def call_exception_handler(loop: Any, context: dict[str, Any]) -> None:
+        def call_exception_handler(loop: Any, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
             if self._closed:  # somebody has wrapped this one, so it is still here
-                original(loop, context)
-                return
+                return original(loop, context, *args, **kwargs)
             key = told = 0
             try:
                 key = id(context["exception"]) if "exception" in context else id(context)
@@ -84,7 +83,7 @@ class Errors:
             except Exception as error:  # noqa: BLE001  # ours, not the program's
                 faults.add(error)
             try:
-                beneath(original)(loop, context)
+                return beneath(original)(loop, context, *args, **kwargs)
             finally:
                 _handled.discard(key)
                 end(told)
@@ -154,7 +153,7 @@ class Errors:
         fatal: bool = False,
     ) -> None:
         """Tell what no loop reports, of the task that has failed with it; unless the same was told."""
-        if (failed is not None and failed.told & TOLD) or any(
+        if (failed is not None and failed.told & TOLD and _raised(failed, exception)) or any(
             each.is_of(exception) for each in list(self._told)
         ):
             return
@@ -177,6 +176,11 @@ class Errors:
             context=None if task is None else context_of(task.get_loop(), task, None),
         )
         self._mailbox.put(failure)
+
+
+def _raised(failed: Failed, exception: BaseException) -> bool:
+    """Whether the task is still there and has this exception: another may have its address by now."""
+    return getattr(failed(), "_exception", None) is exception
 
 
 def failed_of(ledger: Ledger, task: Any, exception: BaseException | None) -> Failed | None:

@@ -127,20 +127,23 @@ class Ledgers:
             self._open.remove(ledger)  # type: ignore[unreachable]  # for mypy it cannot have changed
             _take_off(ledger)
             return None
-        self._on_open()
+        try:
+            self._on_open()
+        except Exception as error:  # noqa: BLE001  # no thread can be started: the program's task is made all the same
+            faults.add(error)
         return ledger
 
     def closing_in_front_of(self, original: Method) -> Method:
         """A loop's `close` that also settles the tasks whose callbacks can no longer run."""
 
-        def close(loop: Any) -> None:
+        def close(loop: Any, *args: Any, **kwargs: Any) -> Any:
             outermost = False
             try:
                 outermost = self._before_closing(loop)
             except Exception as error:  # noqa: BLE001  # ours, not the program's
                 faults.add(error)
             try:
-                original(loop)
+                return original(loop, *args, **kwargs)
             finally:
                 try:
                     self._close_one(loop, outermost=outermost)

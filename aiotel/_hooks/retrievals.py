@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from .._borrowed import Borrowed, Returns, is_only_ours
 from .._faults import faults
-from .._ledger import TOLD, UNRETRIEVED, Failed, Ledger
+from .._ledger import SETTLED, TOLD, UNRETRIEVED, Failed, Ledger
 from .._mailbox import Mailbox
 from .._repeats import Repeats
 from ..observations import Failure, Retrieved, Unretrieved
@@ -113,7 +113,7 @@ class Retrievals:
             ledger.dead.append(failed)
         while ledger.dead and now_ns - ledger.dead[0].gone_ns >= GRACE_NS:
             failed = ledger.dead.popleft()
-            if not failed.told & TOLD:
+            if not failed.told & (TOLD | SETTLED):
                 self._retrieved(ledger, failed, now_ns)
             ledger.forget_failed(failed)
 

@@ -139,3 +139,20 @@ def test_a_flush_keeps_its_time_whatever_an_exporter_does(telemetry: Telemetry) 
 
     assert not in_time
     assert session.flush(timeout=30)
+
+
+def test_what_overrides_of_close_and_of_the_handler_take_and_give_is_theirs(telemetry: Telemetry) -> None:
+    class Own(asyncio.SelectorEventLoop):
+        def close(self, *, wait: bool = True) -> str:  # type: ignore[override]  # that is the point
+            super().close()
+            return f"closed {wait}"
+
+        def call_exception_handler(self, context: Any, extra: int = 0) -> int:  # type: ignore[override]  # as above
+            return extra
+
+    telemetry.start()
+    loop = Own()
+    loop.run_until_complete(asyncio.sleep(0))
+
+    assert loop.call_exception_handler({"message": "lost"}, extra=3) == 3
+    assert loop.close(wait=False) == "closed False"

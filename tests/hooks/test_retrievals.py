@@ -336,3 +336,22 @@ def test_when_only_the_session_ends_nothing_is_certain(loops: Loops, telemetry: 
 
     held[0].exception()
     assert told(telemetry) == []
+
+
+def test_one_that_was_looked_at_in_time_and_goes_later_is_counted_once(
+    loops: Loops, telemetry: Telemetry
+) -> None:
+    async def main() -> None:
+        held = [asyncio.create_task(fails())]
+        await asyncio.wait(held)
+        held[0].exception()
+        await until(lambda: counted(telemetry) == {("handled", BAD): 1})
+        held.clear()
+        gc.collect()
+        ledger: Any = vars(asyncio.get_running_loop())["_aiotel_ledger"]
+        await until(lambda: not (ledger.forgotten or ledger.dead))
+
+    start(telemetry)
+    loops.run(main())
+
+    assert counted(telemetry) == {("handled", BAD): 1}

@@ -72,3 +72,13 @@ def test_a_flood_is_one_report_and_then_numbers_at_growing_distances() -> None:
         (9.9, "a, 290 more in 2.9 s"),
     ]
     assert sum(times for _, times in facts.counted) == 1000
+
+
+def test_a_fact_that_could_not_be_made_does_not_silence_the_next() -> None:
+    now_ns = 0
+    repeats: Repeats[Fact] = Repeats(clock=lambda: now_ns)
+    repeats.begin("key")  # and nothing comes of it
+    now_ns = 2_000_000_000
+    list(repeats.look())
+
+    assert repeats.begin("key") is not None
