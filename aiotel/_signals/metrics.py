@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from opentelemetry.metrics import Histogram, Observation
 
@@ -37,6 +38,10 @@ _DESCRIPTIONS: Final = {
     names.TASK_SCHEDULE_DURATION: "How long tasks waited for their first step (measured of 1 task in 16).",
 }
 _OUTCOMES: Final = (RETURNED, RAISED, CANCELLED, PENDING)
+_CAPPED: Final = frozenset({names.CODE_FUNCTION_NAME, names.ERROR_TYPE})
+"""The attributes whose values nobody bounds but we."""
+
+Attributes = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,21 +97,32 @@ class Series:
 
 
 class Metrics:
-    """What the instruments show, and histograms as the SDK has none."""
+    """What the instruments show, and histograms as the SDK has none.
+
+    Attributes are pairs of a name and a value; of the values of those in `_CAPPED`, each metric tells so many
+    apart as `function_limit` says. `observed` are gauges and levels that others read.
+    """
 
     def __init__(
-        self, counts: Counts, *, function_limit: int, sources: Iterable[str], findings: Iterable[str] = ()
+        self,
+        counts: Counts,
+        *,
+        function_limit: int,
+        sources: Iterable[str],
+        findings: Iterable[str] = (),
+        observed: Mapping[str, Observe] | None = None,
     ) -> None:
         self._counts = counts
         self._limit = function_limit
-        self._functions: set[str] = set()
-        self._error_types: set[str] = set()
-        self._coroutines: set[str] = set()
-        self._exceptions: dict[tuple[str, str | None], int] = {(source, None): 0 for source in sources}
-        self._handled: dict[str | None, int] = {None: 0}
-        self._never_awaited: dict[str | None, int] = {None: 0}
-        self._findings: dict[str, int] = dict.fromkeys(findings, 0)
-        self._series: dict[tuple[str, str, str], Series] = {}
+        self._known: dict[tuple[str, str], set[str]] = {}
+        self._zeros: Final[Mapping[str, Sequence[Attributes]]] = {
+            names.EXCEPTIONS: [((names.EXCEPTION_SOURCE, source),) for source in sources],
+            names.EXCEPTIONS_HANDLED: [()],
+            names.NEVER_AWAITED: [()],
+            names.FINDINGS: [((names.FINDING_KIND, kind),) for kind in findings],
+        }
+        self._counted = self._from_zero()
+        self._series: dict[tuple[str, Attributes], Series] = {}
         self._finished = 0
         self._started = 0
         self._recorders: dict[str, Histogram] = {}
@@ -114,12 +130,10 @@ class Metrics:
             names.EVENTLOOP_COUNT: self._loops,
             names.TASK_COUNT: self._alive,
             names.TASK_STARTED: self._started_tasks,
-            names.EXCEPTIONS: self._unhandled,
-            names.EXCEPTIONS_HANDLED: lambda: _observations(self._handled, names.ERROR_TYPE),
-            names.NEVER_AWAITED: lambda: _observations(self._never_awaited, names.CODE_FUNCTION_NAME),
-            names.FINDINGS: lambda: _observations(self._findings, names.FINDING_KIND),
+            **{name: partial(self._totals, name) for name in self._zeros},
             names.DROPPED: self._dropped,
             names.OVERHEAD_TIME: self._overhead,
+            **(observed or {}),
         }
         """What each instrument shows."""
         # Guards the series: the pump and the readers' threads absorb. Never taken on a loop's thread.
@@ -128,10 +142,7 @@ class Metrics:
     def forget(self) -> None:
         """In a child process: what was counted is the parent's."""
         self._lock = threading.Lock()
-        self._exceptions = {key: 0 for key in self._exceptions if key[1] is None}
-        self._handled = {None: 0}
-        self._never_awaited = {None: 0}
-        self._findings = dict.fromkeys(self._findings, 0)
+        self._counted = self._from_zero()
         self._series = {}
         self._finished = self._started = 0
 
@@ -141,24 +152,33 @@ class Metrics:
 
     # On the pump's thread.
 
+    def count(self, name: str, attributes: Attributes, times: int) -> None:
+        """Add to a counter."""
+        counts = self._counted[name]
+        attributes = self._bounded(name, attributes)
+        counts[attributes] = counts.get(attributes, 0) + times
+
     def count_failure(self, source: str, error_type: str, times: int) -> None:
         """Count an unhandled exception, so many times."""
-        key = (source, _capped(self._error_types, error_type, self._limit))
-        self._exceptions[key] = self._exceptions.get(key, 0) + times
+        attributes = ((names.EXCEPTION_SOURCE, source), (names.ERROR_TYPE, error_type))
+        self.count(names.EXCEPTIONS, attributes, times)
 
     def count_handled(self, error_type: str) -> None:
         """Count an exception of a task that somebody has retrieved."""
-        key = _capped(self._error_types, error_type, self._limit)
-        self._handled[key] = self._handled.get(key, 0) + 1
+        self.count(names.EXCEPTIONS_HANDLED, ((names.ERROR_TYPE, error_type),), 1)
 
     def count_never_awaited(self, function: str, times: int) -> None:
         """Count a coroutine that never ran, so many times."""
-        key = _capped(self._coroutines, function, self._limit)
-        self._never_awaited[key] = self._never_awaited.get(key, 0) + times
+        self.count(names.NEVER_AWAITED, ((names.CODE_FUNCTION_NAME, function),), times)
 
     def count_finding(self, kind: str, times: int) -> None:
         """Count a finding, so many times."""
-        self._findings[kind] = self._findings.get(kind, 0) + times
+        self.count(names.FINDINGS, ((names.FINDING_KIND, kind),), times)
+
+    def measure(self, name: str, attributes: Attributes, durations_ns: list[int]) -> None:
+        """Add these values to a histogram. Any thread but a loop's."""
+        with self._lock:
+            self._add(name, attributes, durations_ns)
 
     def absorb(self, functions: Iterable[Function]) -> None:
         """Take the durations that loops have noted. Any thread but a loop's."""
@@ -168,10 +188,14 @@ class Metrics:
                     durations = take(getattr(function, outcome))
                     if durations:
                         self._finished += len(durations)
-                        self._add(names.TASK_DURATION, function.name, outcome, durations)
+                        attributes = (
+                            (names.CODE_FUNCTION_NAME, function.name),
+                            (names.TASK_OUTCOME, outcome),
+                        )
+                        self._add(names.TASK_DURATION, attributes, durations)
                 waits = take(function.waits)
                 if waits:
-                    self._add(names.TASK_SCHEDULE_DURATION, "", "", waits)
+                    self._add(names.TASK_SCHEDULE_DURATION, (), waits)
 
     def collect(self) -> list[Series]:
         """All histograms as they stand, without those that the SDK records."""
@@ -179,19 +203,34 @@ class Metrics:
         with self._lock:
             return [series for series in self._series.values() if series.name not in self._recorders]
 
-    def _add(self, name: str, function: str, outcome: str, durations: list[int]) -> None:
-        if function:
-            function = _capped(self._functions, function, self._limit)
+    def _add(self, name: str, attributes: Attributes, durations_ns: list[int]) -> None:
+        attributes = self._bounded(name, attributes)
         recorder = self._recorders.get(name)
-        attributes = _attributes(function, outcome)
         if recorder is not None:
-            for duration_ns in durations:
-                recorder.record(duration_ns / 1e9, attributes)
+            for duration_ns in durations_ns:
+                recorder.record(duration_ns / 1e9, dict(attributes))
             return
-        series = self._series.get((name, function, outcome))
+        series = self._series.get((name, attributes))
         if series is None:
-            series = self._series[name, function, outcome] = Series(name, attributes)
-        series.add(durations)
+            series = self._series[name, attributes] = Series(name, dict(attributes))
+        series.add(durations_ns)
+
+    def _bounded(self, name: str, attributes: Attributes) -> Attributes:
+        return tuple(
+            (attribute, self._capped(name, attribute, value) if attribute in _CAPPED else value)
+            for attribute, value in attributes
+        )
+
+    def _capped(self, name: str, attribute: str, value: str) -> str:
+        known = self._known.setdefault((name, attribute), set())
+        if value not in known:
+            if len(known) >= self._limit:
+                return names.OTHER
+            known.add(value)
+        return value
+
+    def _from_zero(self) -> dict[str, dict[Attributes, int]]:
+        return {name: dict.fromkeys(zeros, 0) for name, zeros in self._zeros.items()}
 
     # What the SDK asks for.
 
@@ -207,12 +246,9 @@ class Metrics:
         self._started = max(self._started, self._finished + self._counts.alive())
         yield Observation(self._started)
 
-    def _unhandled(self) -> Iterable[Observation]:
-        for (source, error_type), count in list(self._exceptions.items()):
-            attributes = {names.EXCEPTION_SOURCE: source}
-            if error_type is not None:
-                attributes[names.ERROR_TYPE] = error_type
-            yield Observation(count, attributes)
+    def _totals(self, name: str) -> Iterable[Observation]:
+        for attributes, count in list(self._counted[name].items()):
+            yield Observation(count, dict(attributes))
 
     def _dropped(self) -> Iterable[Observation]:
         for kind, count in self._counts.dropped().items():
@@ -222,25 +258,6 @@ class Metrics:
         yield Observation(self._counts.overhead_ns() / 1e9)
 
 
-def _observations(counts: Mapping[Any, int], attribute: str) -> Iterable[Observation]:
-    for value, count in list(counts.items()):
-        yield Observation(count, {} if value is None else {attribute: value})
-
-
 def description_of(name: str) -> str:
     """What a histogram of ours tells."""
     return _DESCRIPTIONS[name]
-
-
-def _attributes(function: str, outcome: str) -> dict[str, Any]:
-    if not function:
-        return {}
-    return {names.CODE_FUNCTION_NAME: function, names.TASK_OUTCOME: outcome}
-
-
-def _capped(known: set[str], name: str, limit: int) -> str:
-    if name not in known:
-        if len(known) >= limit:
-            return names.OTHER
-        known.add(name)
-    return name

@@ -1,0 +1,1 @@
+"""Read-only looks at the running process."""

@@ -1,0 +1,61 @@
+"""See where a thread is, from another, without ever holding its frames.
+
+Whoever holds a frame last lets go of what is in its variables, and that is to happen where the program would
+have it happen. So a stack is read by one chain of C calls, in which no other thread can run: what it gives is
+code, which holds nothing of the program's, and numbers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from contextlib import suppress
+from itertools import accumulate, chain, repeat, tee
+from operator import attrgetter, call, getitem
+from types import CodeType
+from typing import Any, Final, NamedTuple
+
+from .._record import line_of
+
+__all__ = ["Place", "stack_of"]
+
+_frames: Final = (sys._current_frames,)
+_position: Final = attrgetter("f_code", "f_lasti")
+_globals: Final = attrgetter("f_globals")
+_step: Any = getattr
+
+
+class Place(NamedTuple):
+    """Where a thread is in one function; symbols are for later, they may need files."""
+
+    code: CodeType
+    instruction: int
+    module: str
+
+    @property
+    def function(self) -> str:
+        """The function: module.qualname."""
+        return f"{self.module}.{self.code.co_qualname}" if self.module else self.code.co_qualname
+
+    @property
+    def line(self) -> int:
+        """The line of the function."""
+        return line_of(self.code, self.instruction)
+
+
+def stack_of(ident: int, limit: int) -> list[Place]:
+    """Where this thread (by its `threading.get_ident()`) is, innermost first; empty where there is none.
+
+    The `limit` innermost functions at most.
+    """
+    top = map(getitem, map(call, _frames), (ident,))
+    frames, again = tee(accumulate(chain(top, repeat("f_back", limit - 1)), _step))
+    modules = map(dict.get, map(_globals, again), repeat("__name__"))
+    found: deque[tuple[tuple[CodeType, int], object]] = deque()
+    # The frame below the outermost is None, which has no code; a thread that is no more has no frame at all.
+    with suppress(AttributeError, KeyError):
+        found.extend(zip(map(_position, frames), modules, strict=False))
+    return [
+        Place(code, instruction, module if isinstance(module, str) else "")
+        for (code, instruction), module in found
+    ]
