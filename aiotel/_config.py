@@ -58,6 +58,8 @@ class Config:
     minute where coroutines are made, on that loop's thread; its own warnings say so then, too."""
     unretrieved_after: float = 5.0
     """A failed task that somebody holds, and whose exception nobody has retrieved for so long, is told."""
+    starved_after: float = 1.0
+    """A pool of threads that calls wait for, and none of whose threads has come free for so long, is told."""
     redact: Callable[[str], str] | None = None
     """Gives the message of an exception as it may leave the process; in the environment as `module:name`."""
     severity: Callable[[Failure], str | None] | None = None
@@ -194,6 +196,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "stack_frames": _count,
     "coroutine_origins": _boolean,
     "unretrieved_after": _number,
+    "starved_after": _number,
     "redact": _Named,
     "severity": _Named,
 }
@@ -233,6 +236,7 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "stack_frames": _whole,
     "coroutine_origins": _bool_check,
     "unretrieved_after": _seconds,
+    "starved_after": _seconds,
     "redact": _callable_check,
     "severity": _callable_check,
 }

@@ -28,6 +28,7 @@ from ._export.readers import Readers
 from ._faults import faults
 from ._hooks.errors import identified
 from ._hooks.exceptions import facts_of
+from ._hooks.executors import LEVELS
 from ._hooks.hooks import Hooks
 from ._hooks.loops import require_attributes
 from ._mailbox import Mailbox
@@ -39,6 +40,7 @@ from ._reports.reports import Reports
 from ._reports.sorts import KINDS, sorts
 from ._reports.spans import note_raised
 from ._signals import names
+from ._signals.executors import levels_of
 from ._signals.instruments import instruments_of
 from ._signals.logs import Logs
 from ._signals.metrics import BOUNDS, Counts, Metrics, description_of
@@ -208,6 +210,7 @@ class Session:
             function_limit=self.config.function_limit,
             sources=get_args(Source),
             findings=KINDS,
+            observed=levels_of(LEVELS, self._hooks.executors.levels),
         )
         self._meter_provider = provider
         self._instruments = instruments_of(
@@ -230,7 +233,7 @@ class Session:
 
     def _count_dropped(self) -> Mapping[str, int]:
         return {
-            "records": self._ledgers.dropped() + self._records.dropped,
+            "records": self._ledgers.dropped() + self._records.dropped + self._hooks.executors.dropped(),
             "failures": self._observations.dropped + self._repeats.dropped,
             "faults": faults.count - self._faults,
         }
@@ -278,6 +281,8 @@ class Session:
         self._metrics.absorb(self._ledgers.functions())
         for ledger in self._ledgers.take_closed():
             self._metrics.absorb(ledger.every_function())
+        for kind, waits in self._hooks.executors.take_waits():
+            self._metrics.measure(names.EXECUTOR_QUEUE_DURATION, ((names.EXECUTOR_TYPE, kind),), waits)
         for ledger in self._ledgers.followed():
             for error_type in take(ledger.handled):
                 self._metrics.count_handled(error_type)

@@ -15,8 +15,12 @@ __all__ = [
     "NeverAwaited",
     "NeverStarted",
     "NotClosed",
+    "Occupied",
+    "PoolKind",
+    "Recovered",
     "Retrieved",
     "Source",
+    "Starved",
     "TaskFacts",
     "UnfinishedCancellation",
     "Unretrieved",
@@ -38,6 +42,8 @@ CancelledBy = Literal[
 ]
 # fmt: on
 """Who or what cancelled a task: the values of `asyncio.task.cancelled.by`."""
+PoolKind = Literal["default", "user", "anyio"]
+"""Whose threads: the loop's default executor, one that the program made, anyio's. `asyncio.executor.type`."""
 Unstarted = Literal["closed", "not running", "ended"]
 """Why a task has not started: its loop was closed, or does not run, or the process has ended."""
 
@@ -219,5 +225,47 @@ class NotClosed:
 
     function: str
     suspended: Frame
+    time_ns: int
+    context: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupied:
+    """So many threads are at the same place: in the function `at`, the innermost that is the program's own.
+
+    `frames` go from the innermost to the one that the thread was given.
+    """
+
+    threads: int
+    at: Frame
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starved:
+    """All threads of a pool are at work, calls wait, and none has started for so many seconds.
+
+    `occupied` says where the threads are, most of them first; `left_out` counts the places that are not told.
+    """
+
+    pool: PoolKind
+    threads: int
+    limit: int
+    waiting: int
+    seconds: float
+    occupied: tuple[Occupied, ...]
+    left_out: int
+    time_ns: int
+    context: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """A pool is not starved any more, or is no more; `seconds` is how long it was."""
+
+    pool: PoolKind
+    seconds: float
+    at: Frame
+    """Where most of the threads were."""
     time_ns: int
     context: None = None

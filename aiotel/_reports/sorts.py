@@ -12,12 +12,15 @@ from ..observations import (
     NeverAwaited,
     NeverStarted,
     NotClosed,
+    Recovered,
     Retrieved,
+    Starved,
     UnfinishedCancellation,
     Unretrieved,
 )
 from .cancellations import CANCELLATION_KINDS, UnfinishedCancellations
 from .coroutines import NeverAwaiteds
+from .executors import EXECUTOR_KINDS, Recovereds, Starveds
 from .failures import Failures
 from .lives import FINDINGS, Destroyeds, NotCloseds, Unstarteds
 from .reports import Sort
@@ -25,7 +28,7 @@ from .retrievals import Retrievals, Unretrieveds
 
 __all__ = ["KINDS", "Counters", "sorts"]
 
-KINDS: Final = (*FINDINGS, *CANCELLATION_KINDS)
+KINDS: Final = (*FINDINGS, *CANCELLATION_KINDS, *EXECUTOR_KINDS)
 """The kinds of findings, which are counted from the start."""
 
 
@@ -56,4 +59,6 @@ def sorts(counters: Counters, config: Config) -> Mapping[type, Sort]:
         DestroyedPending: Destroyeds(counters.count_finding),
         NeverStarted: Unstarteds(counters.count_finding),
         NotClosed: NotCloseds(counters.count_finding),
+        Starved: Starveds(counters.count_finding),
+        Recovered: Recovereds(),
     }
