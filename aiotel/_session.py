@@ -26,10 +26,10 @@ from ._export.exporters import unquieten
 from ._export.providers import Providers
 from ._export.readers import Readers
 from ._faults import faults
-from ._hooks.errors import identified
 from ._hooks.exceptions import facts_of
 from ._hooks.hooks import Hooks
 from ._hooks.loops import require_attributes
+from ._inspect.facts import identified
 from ._mailbox import Mailbox
 from ._pump import Pump
 from ._record import Record, take

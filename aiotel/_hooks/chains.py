@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
+from .._inspect.plumbing import is_plumbing
 from ..observations import Frame
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
     "coroutines",
     "frame_of",
     "handled",
-    "is_plumbing",
     "name_of",
     "name_of_frame",
     "pending",
@@ -182,15 +182,9 @@ def place(task: Any) -> Frame | None:
     found = None
     for coroutine in coroutines(task):
         frame = frame_of(coroutine)
-        if frame is not None and not is_plumbing(frame):
+        if frame is not None and not is_plumbing(frame.f_globals.get("__name__")):
             found = frame
     return None if found is None else told(found)
-
-
-def is_plumbing(frame: Any) -> bool:
-    """Whether the frame is of a library that waits and cancels on behalf of the program."""
-    module = str(frame.f_globals.get("__name__"))
-    return module.startswith(("asyncio.", "anyio.", "uvloop."))
 
 
 def told(frame: Any) -> Frame:

@@ -18,12 +18,12 @@ from .._ledger import Ledger
 from .._mailbox import Mailbox
 from .._record import AnyRecord, Record
 from .._repeats import Repeats
+from .._visits import ask
 from ..observations import Cancellation, UnfinishedCancellation
 from .chains import coroutines, frame_of, handled, pending, place
 from .errors import task_facts
 from .explanations import asked, by_message, message_in, record_of
 from .requests import REQUESTS, Request, Watch, first_of
-from .visits import ask
 
 __all__ = ["LIMIT_S", "Unfinished"]
 
