@@ -7,12 +7,14 @@ another thread run in between: so there is always somebody else who holds it.
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from asyncio import BaseEventLoop
 from collections.abc import Callable
 from operator import attrgetter, call, methodcaller
 from typing import Any, Final
 
-__all__ = ["glance", "has_not_started", "is_running", "name_of_task", "size_of"]
+__all__ = ["glance", "has_not_started", "is_running", "name_of_task", "size_of", "task_id_of"]
 
 _thread: Final = attrgetter("_thread_id")
 _is_running: Final = methodcaller("is_running")
@@ -21,6 +23,11 @@ _get_name: Final = methodcaller("get_name")
 _state: Final = attrgetter(
     "_coro.cr_frame.f_lasti", "_coro.cr_suspended", "_coro.cr_running", "_must_cancel", "_state"
 )
+# On 3.11 `current_task` is a Python function around this table.
+_current_task: Final[Callable[[Any], Any]] = (
+    asyncio.tasks._current_tasks.get if sys.version_info < (3, 12) else asyncio.current_task  # type: ignore[attr-defined]
+)
+_NO_TASK: Final = id(None)
 
 
 def is_running(loop: Callable[[], Any]) -> bool | None:
@@ -48,6 +55,15 @@ def name_of_task(task: Callable[[], Any]) -> str | None:
         return str(glance(task, _get_name))
     except AttributeError:
         return None
+
+
+def task_id_of(loop: Callable[[], Any]) -> int:
+    """The id of the task that runs on the loop of this weak reference; 0 where there is none."""
+    try:
+        found = next(map(id, map(_current_task, map(call, (loop,)))))
+    except RuntimeError:  # the loop is no more
+        return 0
+    return 0 if found == _NO_TASK else found
 
 
 def size_of(loop: Callable[[], Any], queue: str) -> int | None:

@@ -62,11 +62,11 @@ class StallEnds:
 
 
 def _words(stall: Stall) -> str:
-    culprit = "a callback" if stall.function is None else stall.function
-    place = "" if stall.at is None else f", line {stall.at.line}"
+    culprit = "" if stall.function is None else f" by {stall.function}"
+    culprit += "" if stall.at is None else f", line {stall.at.line}"
     verb = "was" if stall.ended else "has been"
     seconds = f"{stall.duration_ns / 1e9:.3g} s"
-    return f"Event loop {verb} blocked for {seconds} by {culprit}{place} ({stall.cause}: {stall.evidence})"
+    return f"Event loop {verb} blocked for {seconds}{culprit} ({stall.cause}: {stall.evidence})"
 
 
 def _attributes(stall: Stall) -> dict[str, Any]:

@@ -38,8 +38,8 @@ class Beat(Protocol):
     threshold_ns: int
     stalls: list[Ended]
 
-    def look(self, now_ns: int) -> None:
-        """Do what has to be done now and then. One thread at a time."""
+    def look(self, now_ns: int, held_ns: int) -> None:
+        """Do what has to be done now and then; `held_ns` the GIL was held until now. One thread at a time."""
 
     def since_ns(self) -> int:
         """Since when the loop has not been seen to go on; 0 where it waits for something, or does not run."""

@@ -19,6 +19,8 @@ __all__ = ["cause_of", "crowded"]
 
 HALF: Final = 0.5
 """What took so much of the time is the cause."""
+CROWD: Final = 5
+"""So many callbacks in one iteration are many."""
 BUSY: Final = 0.3
 """Other threads that used so much of a CPU had the GIL."""
 
@@ -35,17 +37,20 @@ def cause_of(evidence: Evidence) -> tuple[Cause, str]:
     return _by_stack(evidence)
 
 
-def crowded(evidence: Evidence) -> bool:
-    """Whether many callbacks ran, and none of them for long: what was seen to run changed all the time."""
+def crowded(evidence: Evidence) -> int:
+    """How many callbacks were seen to be over, where they were many, and none of them took long; else 0."""
     glimpses = evidence.glimpses
-    if len(glimpses) < 3 or not evidence.duration_ns:
-        return False
-    longest, began = 0, glimpses[0].at_ns
+    longest = ran = 0
+    began_ns = glimpses[0].at_ns if glimpses else 0
     for before, after in pairwise(glimpses):
-        if after.task_id != before.task_id or after.waiting < before.waiting:
-            began = after.at_ns
-        longest = max(longest, after.at_ns - began)
-    return longest < HALF * (glimpses[-1].at_ns - glimpses[0].at_ns)
+        over = max(before.waiting - after.waiting, int(after.task_id != before.task_id))
+        if over > 0:
+            ran += over
+            began_ns = after.at_ns
+        longest = max(longest, after.at_ns - began_ns)
+    if ran < CROWD or longest >= HALF * (glimpses[-1].at_ns - glimpses[0].at_ns):
+        return 0
+    return ran
 
 
 def _collecting(evidence: Evidence) -> str | None:
@@ -62,13 +67,8 @@ def _importing(evidence: Evidence) -> str | None:
 
 
 def _crowding(evidence: Evidence) -> str | None:
-    if not crowded(evidence):
-        return None
-    waiting = [glimpse.waiting for glimpse in evidence.glimpses]
-    ran = sum(max(0, before - after) for before, after in pairwise(waiting))
-    tasks = len({glimpse.task_id for glimpse in evidence.glimpses})
-    count = f"at least {ran} callbacks" if ran > tasks else f"at least {tasks} callbacks"
-    return f"{count} ran in one iteration of the loop, none of them for long"
+    ran = crowded(evidence)
+    return f"at least {ran} callbacks ran in one go, none of them for long" if ran else None
 
 
 def _queueing(evidence: Evidence) -> str | None:
@@ -82,7 +82,8 @@ def _computing(evidence: Evidence) -> str | None:
         return None
     held = ""
     if evidence.held_ns >= HALF * evidence.duration_ns:
-        held = ", and held the GIL all the time: native code"
+        held = ", and held the GIL all the time, in native code"
+        held += "" if evidence.samples else ": no sample could be had"
     return f"the loop's thread was on a CPU for {evidence.cpu:.0%} of the time{held}"
 
 
@@ -99,11 +100,9 @@ def _by_stack(evidence: Evidence) -> tuple[Cause, str]:
     """It was off the CPU: by what the system said that it waited for, else by where it was."""
     calls = Counter(_waits_for(sample, evidence) for sample in evidence.samples)
     if not calls:
-        if evidence.held_ns:
-            return "gil", "no sample: the GIL was held"
-        return ("cpu", "no sample") if evidence.cpu is None else ("gil", _shares(evidence))
+        return "gil", "no sample: the GIL was held" + _shares(evidence)
     cause, _ = calls.most_common(1)[0]
-    return cause, _WORDS[cause] + _shares(evidence, after=True)
+    return cause, _WORDS[cause] + _shares(evidence)
 
 
 def _waits_for(sample: Sample, evidence: Evidence) -> Cause:
@@ -128,14 +127,13 @@ _WORDS: Final[dict[Cause, str]] = {
 }
 
 
-def _shares(evidence: Evidence, *, after: bool = False) -> str:
+def _shares(evidence: Evidence) -> str:
     parts = [
         f"{words} {share:.0%} of a CPU"
         for words, share in (("it used", evidence.cpu), ("other threads", evidence.others_cpu))
         if share is not None
     ]
-    text = ", ".join(parts)
-    return (f" ({text})" if text else "") if after else text
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _is_in(place: Place, modules: tuple[str, ...]) -> bool:

@@ -31,14 +31,18 @@ class Culprit(NamedTuple):
 
 
 def from_callback(stack: Sequence[Place], base_depth: int | None) -> tuple[Place, ...]:
-    """The stack (innermost first) from the callback that the loop runs, outermost first."""
+    """The stack (innermost first) from the callback that the loop runs, outermost first.
+
+    `base_depth` is how many functions are below it; where that is not known, those of asyncio's loops and
+    runners are looked for. Empty where there is no callback.
+    """
     outermost_first = tuple(reversed(stack))
     if base_depth is not None:
         return outermost_first[base_depth:]
     for number in range(len(outermost_first) - 1, -1, -1):
         if _is_loop(outermost_first[number]):
             return outermost_first[number + 1 :]
-    return outermost_first
+    return ()
 
 
 def culprit_of(samples: Sequence[Sample], cause: Cause) -> Culprit:
@@ -116,7 +120,10 @@ def _is_programs(place: Place) -> bool:
 
 
 def _is_loop(place: Place) -> bool:
-    return place.module.startswith("asyncio.") and place.code.co_name in {"_run", "_run_once"}
+    """Whether this runs callbacks: of asyncio's loops, or what has called a loop that shows no frames."""
+    if place.module in {"asyncio.events", "asyncio.base_events"}:
+        return place.code.co_name in {"_run", "_run_once", "run_forever", "run_until_complete"}
+    return place.module in {"asyncio.runners", "uvloop"}
 
 
 def _reads(place: Place) -> bool:

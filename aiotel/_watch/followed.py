@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import Callable
-from operator import attrgetter, call
-from typing import Any, Final
+from operator import attrgetter
+from typing import Final
 
-from .._inspect.glances import glance, size_of
+from .._inspect.glances import glance, size_of, task_id_of
 from .._inspect.stacks import stack_of
 from .._ledger import Ledger
 from .._record import AnyRecord
@@ -24,12 +21,6 @@ SAMPLES: Final = 12
 """How often a stack is looked at: at half the threshold, at the threshold, at doubling times."""
 GLIMPSES: Final = 400
 DEPTH: Final = 200
-
-# On 3.11 `current_task` is a Python function around this table.
-_current_task: Final[Callable[[Any], Any]] = (
-    asyncio.tasks._current_tasks.get if sys.version_info < (3, 12) else asyncio.current_task  # type: ignore[attr-defined]
-)
-_NO_TASK: Final = id(None)
 
 
 class Share:
@@ -67,14 +58,14 @@ class Followed:
     def glimpse(self, now_ns: int) -> None:
         """See which task runs, and how many callbacks are still to be run."""
         if len(self.glimpses) < GLIMPSES:
-            self.glimpses.append(Glimpse(now_ns, _task_id(self._ledger), _waiting(self._ledger)))
+            self.glimpses.append(Glimpse(now_ns, task_id_of(self._ledger.loop), _waiting(self._ledger)))
 
     def sample(self, now_ns: int) -> bool:
         """Look at the stack, where it is time to."""
         if now_ns < self._next_ns or len(self.samples) >= SAMPLES or not self._beat.ident:
             return False
         self._next_ns = now_ns + max(1, now_ns - self.since_ns)
-        task_id = _task_id(self._ledger)
+        task_id = task_id_of(self._ledger.loop)
         stack = from_callback(stack_of(self._beat.ident, DEPTH), self._beat.base_depth)
         record = self._record_of(task_id)
         if record is not None or not self.samples:
@@ -84,20 +75,19 @@ class Followed:
         self.samples.append(Sample(now_ns, stack, call_of(self._beat.native_id), task_id))
         return True
 
+    def queued_share(self, now_ns: int) -> float | None:
+        """The share of the time since the first look that the thread had to wait for a CPU."""
+        at_ns, before = self.queued
+        after = None if before is None else usage_of(self._beat.native_id)
+        if before is None or after is None:
+            return None
+        return min(1.0, (after.queued_ns - before.queued_ns) / max(1, now_ns - at_ns))
+
     def _record_of(self, task_id: int) -> AnyRecord | None:
         found = self._ledger.live.get(task_id) if task_id else None
         if found is None and task_id and self._ledger.starting is not None:
             return self._ledger.starting_record  # type: ignore[no-any-return]  # a record, or None
         return found
-
-
-def _task_id(ledger: Ledger) -> int:
-    """The id of the task that runs; 0 where there is none."""
-    try:
-        found = next(map(id, map(_current_task, map(call, (ledger.loop,)))))
-    except RuntimeError:  # the loop is no more
-        return 0
-    return 0 if found == _NO_TASK else found
 
 
 def _waiting(ledger: Ledger) -> int:

@@ -17,6 +17,11 @@ Call = Literal["running", "sleep", "io", "futex"]
 """What a thread does in the kernel: it is not there, or waits for a time, something else, or a lock."""
 
 _SLEEPS: Final = {"x86_64": {35, 230}, "aarch64": {101, 115}}
+# Memory, and the making of threads: not what anybody waits in.
+_BUSY: Final = {
+    "x86_64": {9, 10, 11, 12, 24, 25, 28, 56, 435},
+    "aarch64": {124, 214, 215, 216, 220, 222, 226, 233, 435},
+}
 _FUTEX: Final = {"x86_64": {202, 449}, "aarch64": {98, 449}}
 _MACHINE: Final = platform.machine()
 
@@ -56,7 +61,7 @@ def call_of(native_id: int) -> Call | None:
     if not text:
         return None
     number = text.split(" ", 1)[0]
-    if not number.isdecimal():
+    if not number.isdecimal() or int(number) in _BUSY.get(_MACHINE, ()):
         return "running"
     if int(number) in _SLEEPS.get(_MACHINE, ()):
         return "sleep"

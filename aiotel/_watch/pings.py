@@ -10,7 +10,8 @@ from typing import Final
 
 from .._borrowed import Returns
 from .._faults import faults
-from .._inspect.glances import is_running
+from .._inspect.glances import is_running, task_id_of
+from .._inspect.stacks import top_of
 from .._ledger import Ledger
 from .._record import AnyRecord, take
 from .._visits import ask
@@ -39,18 +40,25 @@ class Pings:
         every_ns: int = EVERY_NS,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self.ident = 0
-        self.native_id = 0
         self.base_depth: int | None = None
         self.threshold_ns = 1 << 62
         self.stalls: list[Ended] = []
         self.every_ns = every_ns
         self._ledger = ledger
+        # Until it answers: who makes tasks on a loop runs it, too, as a rule.
+        self.ident, self.native_id = threading.get_ident(), threading.get_native_id()
         self._returns = returns
         self._woken = woken
         self._clock = clock
         self._sent_ns = 0
+        """When it was asked what it has not answered; negative where the answer will tell nothing."""
+        self._since_ns = 0
         self._answered_ns = 0
+        self._base: object = None
+        """The code that runs the loop."""
+        self._callback_seen: object = None
+        self._seen_ns = 0
+        """What the loop was seen to run, and when that was first."""
         self._late: list[int] = []
 
     def detach(self) -> None:
@@ -58,18 +66,32 @@ class Pings:
         self._sent_ns = -1
 
     def since_ns(self) -> int:
-        """Since when the loop owes an answer."""
-        return max(0, self._sent_ns)
+        """Since when the loop owes an answer, or was seen in the callback that it is in."""
+        return self._since_ns if self._sent_ns > 0 else 0
 
-    def look(self, now_ns: int) -> None:
-        """Ask the loop, where it is time to."""
+    def look(self, now_ns: int, held_ns: int) -> None:
+        """Ask the loop, where it is time to: now and then, and when it seems to be in one callback for long.
+
+        Where the GIL was held meanwhile, in that callback perhaps, nobody could ask.
+        """
         running = is_running(self._ledger.loop)
         if self._sent_ns > 0 and not running:
             self._sent_ns = -self._sent_ns  # it stopped meanwhile: the answer will tell nothing
-        if running and self._sent_ns == 0 and now_ns - self._answered_ns >= self.every_ns:
-            self._sent_ns = now_ns
+        if self._sent_ns or not running:
+            return
+        callback = self._callback()
+        if callback is None or callback != self._callback_seen:
+            self._callback_seen, self._seen_ns = callback, now_ns - held_ns
+        again = callback is not None and self._seen_ns < now_ns
+        if again or now_ns - self._answered_ns >= self.every_ns:
+            self._since_ns, self._sent_ns = min(now_ns, self._seen_ns), now_ns
             if not ask(self._ledger, self._answer, self._returns):
                 self._sent_ns = 0
+
+    def _callback(self) -> tuple[object, int] | None:
+        """The innermost code that the loop's thread runs, and the task; None where it is in the loop."""
+        code = top_of(self.ident) if self.ident else None
+        return None if code is None or code is self._base else (code, task_id_of(self._ledger.loop))
 
     def take_delays(self) -> tuple[int, int, list[int]]:
         """How late the answers were since the last look."""
@@ -84,23 +106,25 @@ class Pings:
     def _answer(self) -> None:
         try:
             now_ns = self._clock()
-            sent_ns, self._sent_ns, self._answered_ns = self._sent_ns, 0, now_ns
+            sent_ns, since_ns = self._sent_ns, self._since_ns
+            self._sent_ns, self._answered_ns = 0, now_ns
             self.ident, self.native_id = threading.get_ident(), threading.get_native_id()
-            self.base_depth = _depth() - 2
+            self.base_depth, self._base = _below()
             if sent_ns <= 0:
                 return
             if len(self._late) < LONG:
                 self._late.append(now_ns - sent_ns)
-            if now_ns - sent_ns >= self.threshold_ns and len(self.stalls) < STALLS:
-                waited = tuple(self._woken(self._ledger, now_ns - sent_ns))
-                self.stalls.append(Ended(sent_ns, now_ns, time.thread_time_ns(), waited))
+            if now_ns - since_ns >= self.threshold_ns and len(self.stalls) < STALLS:
+                waited = tuple(self._woken(self._ledger, now_ns - since_ns))
+                self.stalls.append(Ended(since_ns, now_ns, time.thread_time_ns(), waited))
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)
 
 
-def _depth() -> int:
-    """How many frames are on this thread's stack, this one included."""
-    frame, depth = sys._getframe(), 1
-    while frame.f_back is not None:
+def _below() -> tuple[int, object]:
+    """How many frames are below those of a callback, and the code of the one that runs the loop."""
+    frame = sys._getframe(1).f_back
+    code, depth = None if frame is None else frame.f_code, 0
+    while frame is not None:
         frame, depth = frame.f_back, depth + 1
-    return depth
+    return depth, code

@@ -19,7 +19,7 @@ from .causes import cause_of
 from .culprits import Culprit, culprit_of
 from .evidence import Evidence
 from .followed import Followed
-from .kernel import cpu_ns_of, usage_of
+from .kernel import cpu_ns_of
 from .pauses import Pauses
 from .victims import MOST
 from .watched import Watched
@@ -53,6 +53,7 @@ class Stalls:
         *,
         error_after_ns: int,
         frames: int,
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._mailbox = mailbox
         self._repeats = repeats
@@ -60,6 +61,7 @@ class Stalls:
         self._pauses = pauses
         self._error_after_ns = error_after_ns
         self._frames = frames
+        self._clock = clock
         self.measured: list[Measured] = []
         """Those that are over, until they are counted."""
         self.dropped = 0
@@ -162,32 +164,23 @@ class Stalls:
         duration_ns: int,
         ended: Ended | None,
     ) -> Evidence:
-        collecting_ns = self._pauses.within_ns(from_ns, to_ns)
-        if followed is None:
-            return Evidence(duration_ns, collecting_ns=collecting_ns, held_ns=duration_ns)
-        native_id = watched.beat.native_id
-        now_ns = time.monotonic_ns()
-        thread_ns = cpu_ns_of(native_id) if ended is None else ended.thread_ns
-        cpu = others = queued = None
-        before = followed.before
+        before = watched.share if followed is None else followed.before
+        thread_ns = cpu_ns_of(watched.beat.native_id) if ended is None else ended.thread_ns
+        cpu = others = None
         if before is not None and before.thread_ns is not None and thread_ns is not None:
             used_ns = thread_ns - before.thread_ns
-            cpu = min(1.0, used_ns / duration_ns)
+            cpu = min(1.0, max(0.0, used_ns / duration_ns))
             all_ns = time.process_time_ns() - before.process_ns
-            others = max(0.0, (all_ns - used_ns) / max(duration_ns, now_ns - before.at_ns))
-        at_ns, usage = followed.queued
-        usage_now = usage_of(native_id) if usage is not None else None
-        if usage is not None and usage_now is not None:
-            queued = min(1.0, (usage_now.queued_ns - usage.queued_ns) / max(1, now_ns - at_ns))
+            others = max(0.0, (all_ns - used_ns) / max(duration_ns, self._clock() - before.at_ns))
         return Evidence(
             duration_ns,
-            samples=followed.samples,
-            glimpses=followed.glimpses,
-            collecting_ns=collecting_ns,
+            samples=() if followed is None else followed.samples,
+            glimpses=() if followed is None else followed.glimpses,
+            collecting_ns=self._pauses.within_ns(from_ns, to_ns),
             cpu=cpu,
             others_cpu=others,
-            queued=queued,
-            held_ns=followed.held_ns,
+            queued=None if followed is None else followed.queued_share(self._clock()),
+            held_ns=duration_ns if followed is None else followed.held_ns,
         )
 
     def _tell(self, stall: Stall, culprit: Culprit) -> None:

@@ -23,6 +23,7 @@ SHORT_NS: Final = 100_000
 """Ticks up to so long are counted and not told apart."""
 LONG: Final = 65536
 """How many longer ones may wait to be counted."""
+TRACKING: Final = "_set_coroutine_origin_tracking"
 STALLS: Final = 64
 """How many stalls may wait for the watchdog to come by."""
 
@@ -31,9 +32,8 @@ Sleepers = Callable[[int], Iterable[tuple[AnyRecord, int]]]
 
 
 class _Cells(NamedTuple):
-    """What shares the variables of one loop's `select`."""
+    """What shares the variables of a loop's `select`."""
 
-    select: Callable[..., Any]
     start: Callable[[], None]
     stop: Callable[[], None]
     look: Callable[[], tuple[int, int, int, int, int]]
@@ -64,8 +64,10 @@ class Ticks:
         self._sleepers = sleepers
         self._loop = weakref.ref(loop)
         self._selector = weakref.ref(selector)
-        self._cells = _count(selector.select, self._note, clock)
-        selector.select = self._cells.select
+        # What stands on the selector and on the loop holds them: it is theirs to hold, and not ours.
+        select, self._cells = _count(selector.select, self._note, clock)
+        selector.select = select
+        self._select = weakref.ref(select)
         self._tracking = self._follow_runs(loop)
         if loop.is_running():
             self._running = True
@@ -76,12 +78,12 @@ class Ticks:
     def detach(self) -> None:
         """Put back what was found, where it is still ours."""
         selector, loop = self._selector(), self._loop()
-        if selector is not None and vars(selector).get("select") is self._cells.select:
+        if selector is not None and vars(selector).get("select") is self._select():
             del selector.select
-        if loop is not None and vars(loop).get(TRACKING) is self._tracking:
+        if loop is not None and vars(loop).get(TRACKING) is self._tracking():
             delattr(loop, TRACKING)
 
-    def look(self, now_ns: int) -> None:
+    def look(self, now_ns: int, held_ns: int) -> None:
         """There is nothing to be done for it."""
 
     def since_ns(self) -> int:
@@ -127,7 +129,7 @@ class Ticks:
     def _be_here(self) -> None:
         self.ident, self.native_id = threading.get_ident(), threading.get_native_id()
 
-    def _follow_runs(self, loop: Any) -> Any:
+    def _follow_runs(self, loop: Any) -> Callable[[], Any]:
         """See the loop start and stop running.
 
         By a method that `run_forever` calls as its first and as its last thing, once no frame of ours can
@@ -135,14 +137,14 @@ class Ticks:
         """
         original = getattr(loop, TRACKING, None)
         if original is None or TRACKING in vars(loop):
-            return None
+            return _nothing
 
         def tracking(enabled: Any) -> None:
             original(enabled)
             self._started_or_stopped()
 
         setattr(loop, TRACKING, tracking)
-        return tracking
+        return weakref.ref(tracking)
 
     def _started_or_stopped(self) -> None:
         try:
@@ -159,12 +161,14 @@ class Ticks:
             faults.add(error)
 
 
-TRACKING: Final = "_set_coroutine_origin_tracking"
+def _nothing() -> object:
+    """Stands for a weak reference to what was not put anywhere."""
+    return object()
 
 
 def _count(
     select_really: Callable[[Any], Any], note: Callable[[int, int], None], clock: Callable[[], int]
-) -> _Cells:
+) -> tuple[Callable[[Any], Any], _Cells]:
     """A `select` that counts, and what reads its variables: closures are the fastest place for them.
 
     `woke_ns` is when the loop last came back from its selector; while it waits there, when it began to,
@@ -205,4 +209,4 @@ def _count(
     def look() -> tuple[int, int, int, int, int]:
         return count, woke_ns, idle_ns, ran_ns, began_ns
 
-    return _Cells(select, start, stop, look)
+    return select, _Cells(start, stop, look)

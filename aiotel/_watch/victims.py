@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any, Final
 
+from .._inspect.coroutines import coroutines, frame_of
 from .._inspect.glances import glance
 from .._ledger import Ledger
 from .._record import DEFERRED, RECORDED, AnyRecord, Record
@@ -32,9 +34,26 @@ def ready(ledger: Ledger, but: AnyRecord | None) -> list[AnyRecord]:
 
 
 def woken(ledger: Ledger, blocked_ns: int) -> Iterator[tuple[AnyRecord, int]]:
-    """Those that were woken while the loop was blocked, as it goes on. On the loop's thread."""
+    """As `late_sleepers`, on a loop that does not show its timers, which has just woken the sleepers.
+
+    Others that are ready now may have been woken by the very callback that took so long.
+    """
+    loop: Any = ledger.loop()
     for record in ready(ledger, None):
-        yield record, blocked_ns
+        due = _due(record.alive())
+        if due is not None:
+            yield record, min(blocked_ns, max(0, int((loop.time() - due) * 1e9)))
+
+
+def _due(task: Any) -> float | None:
+    """When the sleep was to end that the task is in; None where it is in none."""
+    innermost = None
+    for coroutine in () if task is None else coroutines(task):
+        innermost = frame_of(coroutine) or innermost
+    if innermost is None or innermost.f_code is not asyncio.sleep.__code__:
+        return None
+    when = getattr(innermost.f_locals.get("h"), "when", None)
+    return None if when is None else float(when())
 
 
 def late_sleepers(ledger: Ledger, blocked_ns: int) -> Iterator[tuple[AnyRecord, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from .._ledger import Ledger
-from .beats import Beat
+from .beats import Beat, Ended
 from .followed import Followed, Share, threshold_ns_of
 from .kernel import cpu_ns_of
 from .lateness import Lateness
@@ -55,7 +55,7 @@ class Watched:
         """See whether the loop goes on; where it has not for a while, look closer."""
         if now_ns - self._refreshed_ns > REFRESH_NS:
             self.refresh(now_ns)
-        self.beat.look(now_ns)
+        self.beat.look(now_ns, late.held_ns)
         since_ns = self.beat.since_ns()
         if since_ns != self._since_ns:
             self._since_ns, self._excused_ns = since_ns, 0
@@ -63,6 +63,8 @@ class Watched:
             self._share = self._share_now(now_ns, process_ns)
         elif not since_ns:
             self._share = self._share_now(now_ns, process_ns)
+        if not since_ns and late.held_ns >= self.beat.threshold_ns:
+            self._held(now_ns, late.held_ns)
         if since_ns and since_ns < now_ns - late.stopped_ns:
             self._excused_ns += late.stopped_ns
         age_ns = now_ns - since_ns - self._excused_ns
@@ -91,9 +93,23 @@ class Watched:
             return 0
         return now_ns - followed.since_ns - self._excused_ns
 
+    @property
+    def share(self) -> Share | None:
+        """CPU times when the loop was last seen to go on."""
+        return self._share
+
     def excused_ns(self, since_ns: int) -> int:
         """For how long the process was stopped during that tick."""
         return self._excused_ns if since_ns == self._since_ns else 0
+
+    def _held(self, now_ns: int, held_ns: int) -> None:
+        """The GIL was held for long, and the loop goes on now: one that has to be asked shows nothing."""
+        thread_ns = cpu_ns_of(self.beat.native_id) if self.beat.native_id else None
+        before = self._share_before
+        if self.beat.times() is None and before is not None and None not in (thread_ns, before.thread_ns):
+            used_ns = (thread_ns or 0) - (before.thread_ns or 0)
+            if used_ns >= held_ns / 2:
+                self.beat.stalls.append(Ended(now_ns - held_ns, now_ns, thread_ns or 0, ()))
 
     def _look_closer(self, since_ns: int, now_ns: int, age_ns: int, late: Lateness) -> None:
         followed = self.followed
