@@ -14,6 +14,8 @@ from ..observations import (
     NotClosed,
     Recovered,
     Retrieved,
+    Stall,
+    StallEnded,
     Starved,
     UnfinishedCancellation,
     Unretrieved,
@@ -25,6 +27,7 @@ from .failures import Failures
 from .lives import FINDINGS, Destroyeds, NotCloseds, Unstarteds
 from .reports import Sort
 from .retrievals import Retrievals, Unretrieveds
+from .stalls import StallEnds, Stalls
 
 __all__ = ["KINDS", "Counters", "sorts"]
 
@@ -61,4 +64,6 @@ def sorts(counters: Counters, config: Config) -> Mapping[type, Sort]:
         NotClosed: NotCloseds(counters.count_finding),
         Starved: Starveds(counters.count_finding),
         Recovered: Recovereds(),
+        Stall: Stalls(),
+        StallEnded: StallEnds(),
     }
