@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, thread
+from concurrent.futures import ThreadPoolExecutor, thread
 from functools import wraps
+from threading import get_ident
 from types import FunctionType
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from .._mailbox import Mailbox
 from .._signals import names
 from ..observations import PoolKind
 from .anyios import AnyioThreads
-from .calls import Call, watch
+from .calls import Call
 from .loops import Detach, Method
 from .pools import KINDS, Pool, Watchable
 
@@ -42,18 +42,13 @@ LEVELS: Final = (
 _INIT: Final = "__init__"
 
 
-class _Here(threading.local):
-    """What this thread is submitting: the loop, and the executor that was named."""
-
-    submission: tuple[Any, Any] | None = None
-
-
 class Executors:
     """The pools that loops use, of one session. `current` gives OpenTelemetry's current context."""
 
     def __init__(self, current: Callable[[], Mapping[str, Any]]) -> None:
         self._current: Callable[[], Any] = current
-        self._here = _Here()
+        self._submitting: dict[int, tuple[Any, Any]] = {}
+        """What each thread is submitting, by its ident: the loop, and the executor that was named."""
         self._pools: dict[int, Pool] = {}
         self._gone: deque[Any] = deque()
         """Weak references to pools that went, appended by whoever lets go of one."""
@@ -63,15 +58,15 @@ class Executors:
 
     def in_front_of(self, original: Method) -> Method:
         """A `run_in_executor` that says whose calls they are that a pool takes meanwhile."""
-        here = self._here
+        submitting = self._submitting
 
         def run_in_executor(loop: Any, /, *args: Any, **kwargs: Any) -> Any:
-            before = here.submission
-            here.submission = loop, args[0] if args else kwargs.get("executor")
+            ident = get_ident()
+            submitting[ident] = loop, args[0] if args else kwargs.get("executor")
             try:
                 return original(loop, *args, **kwargs)
             finally:
-                here.submission = before
+                submitting.pop(ident, None)  # an override of ours may have done so
 
         return run_in_executor
 
@@ -81,13 +76,15 @@ class Executors:
         original = vars(made).get(_INIT) if isinstance(made, type) else None
         if not isinstance(original, FunctionType):  # a Python that does it otherwise
             return self._close
-        here, meet = self._here, self._meet
+        submitting, meet = self._submitting, self._meet
 
         @wraps(original)
         def __init__(item: Any, future: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  # it stands for that
             original(item, future, *args, **kwargs)
-            if here.submission is not None:
-                meet(future, *here.submission)
+            if submitting:
+                submission = submitting.get(get_ident())
+                if submission is not None:
+                    meet(item, future, *submission)
 
         def detach() -> None:
             if vars(made).get(_INIT) is __init__:
@@ -138,40 +135,42 @@ class Executors:
             pool.open = False
         self._pools = {}
         self._gone.clear()
+        self._submitting.clear()
         self._waits = {kind: Mailbox(DURATIONS) for kind in KINDS}
 
     # On the thread that submits.
 
-    def _meet(self, future: Any, loop: Any, named: Any) -> None:
+    def _meet(self, item: Any, future: Any, loop: Any, named: Any) -> None:
         """A pool has made an item, and nobody knows it yet."""
         try:
-            if self._closed or type(future) is not Future:
+            if self._closed:
                 return
-            pool = self._pool_of(loop, named)
+            executor = getattr(loop, "_default_executor", None) if named is None else named
+            pool = self._pools.get(id(executor))
+            if pool is None or pool.reference() is not executor or (named is None and pool.kind != "default"):
+                pool = self._pool_of(loop, named)
             if pool is not None:
-                watch(future, Call(pool, self._context()))
+                context = self._current()
+                if context and get_current_span(context) is INVALID_SPAN:
+                    context = None
+                item.future = Call(future, pool, context or None)
         except Exception as error:  # noqa: BLE001  # ours: the call is made all the same
             faults.add(error)
 
-    def _context(self) -> Any:
-        """OpenTelemetry's context, where a span is current in it."""
-        context = self._current()
-        return context if context and get_current_span(context) is not INVALID_SPAN else None
-
     def _pool_of(self, loop: Any, named: Any) -> Pool | None:
-        """What is known of the pool that takes the call; None where that is no pool of threads."""
+        """The pool that takes the call, met for the first time; None where that is no pool of threads."""
         default = getattr(loop, "_default_executor", None)  # uvloop shows nobody its own
         executor = default if named is None else named
         if type(executor) is not ThreadPoolExecutor:
             executor = _submitter(3) or executor
+        if not isinstance(executor, ThreadPoolExecutor):
+            return None
         kind: PoolKind = "default" if named is None or named is default else "user"
         pool = self._pools.get(id(executor))
         if pool is None or pool.reference() is not executor:
-            if not isinstance(executor, ThreadPoolExecutor):
-                return None
             self._bury()
             pool = self._pools[id(executor)] = Pool(executor, kind, self._waits[kind], self._gone.append)
-        elif pool.kind != kind == "default":  # the program has handed it to a call, too
+        elif pool.kind != kind == "default":  # the program has handed calls to it before
             pool.kind, pool.waits = kind, self._waits[kind]
         return pool
 

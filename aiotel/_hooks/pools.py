@@ -69,15 +69,6 @@ class Pool:
         self.open = True
         """False once nobody watches any more."""
 
-    def start(self, ident: int, submitted_ns: int, now_ns: int) -> None:
-        """A call has a thread."""
-        self.active[ident] = now_ns
-        self.waits.put(now_ns - submitted_ns)
-
-    def end(self, ident: int) -> None:
-        """The call of this thread has ended."""
-        self.active.pop(ident, None)
-
     def view(self, now_ns: int) -> View | None:
         """The pool now; None where it is no more, or will never take a call again."""
         active = dict(self.active)

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, thread
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -437,13 +438,17 @@ def test_a_fault_of_ours_does_not_lose_the_call(
     def fails(*_: object) -> None:
         raise ZeroDivisionError
 
+    context = SimpleNamespace(attach=lambda context: object(), detach=fails)
+    broken = {"executors.get_current_span": fails, "calls._clock": fails, "calls.get_ident": fails}
     telemetry.start()
-    for place in ("pools.Pool.start", "pools.Pool.end", "executors.Executors._context"):
-        monkeypatch.setattr(f"aiotel._hooks.{place}", fails)
+    before = faults.count
+    for place, instead in {**broken, "calls.otel_context": context}.items():
+        monkeypatch.setattr(f"aiotel._hooks.{place}", instead)
 
-        assert loops.run(asyncio.to_thread(int, "7")) == 7
-        assert faults.count
-        faults.count = 0
+        with user_span(telemetry, "request"):
+            assert loops.run(asyncio.to_thread(int, "7")) == 7
+        assert faults.count > before
+        faults.count = before
         faults.latest.clear()
         monkeypatch.undo()
 
