@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -71,8 +72,8 @@ def test_that_nothing_has_ended_is_known_by_tasks_and_threads(loops: Loops) -> N
             await until(lambda: busy(threads.view(1)))
             told = [since(threads.view(2)), since(threads.view(3))]
             anyio.to_thread.current_default_thread_limiter().total_tokens = 1
-            await anyio.to_thread.run_sync(time.monotonic, limiter=anyio.CapacityLimiter(1))
-            told.append(since(threads.view(4)))
+            look = partial(threads.view, 4)
+            told.append(since(await anyio.to_thread.run_sync(look, limiter=anyio.CapacityLimiter(1))))
             group.start_soon(call, again.wait)
             await asyncio.sleep(0)
             letting.set()

@@ -332,6 +332,20 @@ def test_a_pool_goes_when_the_program_lets_go_of_it(loops: Loops, telemetry: Tel
     assert by_type(telemetry, COUNT) == {}
 
 
+def test_pools_without_end_are_forgotten_one_by_one(loops: Loops, telemetry: Telemetry) -> None:
+    async def main() -> None:
+        for _ in range(50):
+            with ThreadPoolExecutor(1) as pool:
+                await asyncio.get_running_loop().run_in_executor(pool, time.monotonic)
+
+    session = telemetry.start()
+    loops.run(main())
+    gc.collect()
+
+    assert waits(telemetry) == {"user": 50}
+    assert session._hooks.executors.pools()[1:] == []
+
+
 def test_what_comes_of_a_call_goes_without_the_collector(loops: Loops, telemetry: Telemetry) -> None:
     class Thing:
         pass

@@ -163,6 +163,14 @@ def test_that_it_is_over_is_told_when_the_queue_is_empty() -> None:
     assert 4.8 <= recovered.seconds <= 5.2
 
 
+def test_that_it_is_over_is_told_when_a_thread_is_free_though_calls_wait() -> None:
+    watch = stuck()
+    watch.look(2 * SECOND)
+    watch.pool.busy = 3
+
+    assert [type(each) for each in watch.look(3)] == [Recovered]
+
+
 def test_a_call_now_and_then_does_not_end_it_but_a_flow_does() -> None:
     watch = stuck()
     watch.look(2 * SECOND)
