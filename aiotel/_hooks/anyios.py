@@ -1,6 +1,6 @@
 """Look at anyio's worker threads, which are no executor's: each loop has its own, and a limiter in front.
 
-Nothing of ours stands in there: anyio keeps per loop who works and who waits, and a look reads that.
+anyio keeps per loop who works and who waits, and a look reads that.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Final
 from ..observations import PoolKind
 from .pools import View
 
-__all__ = ["AnyioThreads"]
+__all__ = ["MODULE", "AnyioThreads"]
 
-_MODULE: Final = "anyio._backends._asyncio"
+MODULE: Final = "anyio._backends._asyncio"
 _waiting: Final = attrgetter("_wait_queue")
 _tokens: Final = attrgetter("_total_tokens")
 _ident: Final = attrgetter("_ident")
@@ -37,7 +37,7 @@ class AnyioThreads:
 
     def view(self, now_ns: int) -> View | None:
         """The threads now; None where there are none. Chains of C calls, as in `Pool`."""
-        module: Any = sys.modules.get(_MODULE)
+        module: Any = sys.modules.get(MODULE)
         if module is None:
             return None
         try:

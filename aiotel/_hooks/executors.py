@@ -25,6 +25,7 @@ from .._ledger import DURATIONS, Ledger
 from .._mailbox import Mailbox
 from .._signals import names
 from ..observations import PoolKind
+from .anyio_waits import AnyioWaits
 from .anyios import AnyioThreads
 from .calls import Call
 from .loops import Detach, Method
@@ -54,6 +55,7 @@ class Executors:
         """Weak references to pools that went, appended by whoever lets go of one."""
         self._waits: dict[PoolKind, Mailbox[int]] = {kind: Mailbox(DURATIONS) for kind in KINDS}
         self._anyio: dict[Ledger, AnyioThreads] = {}
+        self._anyio_waits = AnyioWaits(self._waits["anyio"].put)
         self._closed = False
 
     def in_front_of(self, original: Method) -> Method:
@@ -72,6 +74,7 @@ class Executors:
 
     def attach(self) -> Detach:
         """Stand in front of what makes the items of thread pools; gives back what undoes it."""
+        self._anyio_waits.look()
         made: Any = getattr(thread, "_WorkItem", None)
         original = vars(made).get(_INIT) if isinstance(made, type) else None
         if not isinstance(original, FunctionType):  # a Python that does it otherwise
@@ -99,6 +102,7 @@ class Executors:
     def look(self, ledgers: Iterable[Ledger]) -> None:
         """See what has gone, and which loops there are: each may have threads of anyio's. The pump only."""
         self._bury()
+        self._anyio_waits.look()
         self._anyio = {ledger: self._anyio.get(ledger) or AnyioThreads(ledger.loop) for ledger in ledgers}
 
     def pools(self) -> list[Watchable]:
@@ -136,7 +140,10 @@ class Executors:
         self._pools = {}
         self._gone.clear()
         self._submitting.clear()
-        self._waits = {kind: Mailbox(DURATIONS) for kind in KINDS}
+        self._anyio_waits.forget()
+        for waits in self._waits.values():
+            waits.queue.clear()
+            waits.dropped = 0
 
     # On the thread that submits.
 
@@ -186,6 +193,7 @@ class Executors:
 
     def _close(self) -> None:
         self._closed = True
+        self._anyio_waits.detach()
         for pool in self._pools.values():
             pool.open = False
 

@@ -8,17 +8,20 @@ import time
 import weakref
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
+from anyio._backends import _asyncio
 
+import aiotel
 from aiotel._hooks.anyios import AnyioThreads
 from aiotel._hooks.pools import View
 
 from ..conftest import Loops, Telemetry
 from .failing import until
-from .test_executors import ACTIVE, COUNT, LIMIT, QUEUE, by_type
+from .test_executors import ACTIVE, COUNT, LIMIT, QUEUE, by_type, waits
 
 
 def of_this_loop() -> AnyioThreads:
@@ -89,6 +92,81 @@ def test_that_nothing_has_ended_is_known_by_tasks_and_threads(loops: Loops) -> N
         return view.since_ns
 
     assert loops.run(main()) == [1, 1, 1]
+
+
+def test_how_long_calls_wait_for_a_thread_is_told(loops: Loops, telemetry: Telemetry) -> None:
+    letting = threading.Event()
+
+    waited: list[float] = []
+
+    async def main() -> None:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = 1
+        async with anyio.create_task_group() as group:
+            group.start_soon(call, letting.wait)
+            group.start_soon(call, time.monotonic)
+            group.start_soon(cancelled)
+            await until(lambda: by_type(telemetry, QUEUE) == {"anyio": 2})
+            started = time.monotonic()
+            await asyncio.sleep(0.05)
+            letting.set()
+            waited.append(time.monotonic() - started)
+
+    async def cancelled() -> None:
+        with anyio.move_on_after(0.01):
+            await call(time.monotonic)
+
+    telemetry.start()
+    loops.run(main())
+
+    assert waits(telemetry) == {"anyio": 2}
+    [point] = telemetry.metrics()["asyncio.executor.queue.duration"]
+    assert point.min < waited[0] <= point.max
+
+
+def test_a_task_that_waits_shows_no_frame_of_ours(loops: Loops, telemetry: Telemetry) -> None:
+    letting = threading.Event()
+
+    async def main() -> list[str]:
+        task = asyncio.create_task(call(letting.wait))
+        await until(lambda: by_type(telemetry, ACTIVE) == {"anyio": 1})
+        coroutine: Any = task.get_coro()
+        names = []
+        while hasattr(coroutine, "cr_frame"):
+            names.append(coroutine.__qualname__)
+            coroutine = coroutine.cr_await
+        letting.set()
+        await task
+        return names
+
+    telemetry.start()
+
+    assert loops.run(main()) == ["call", "run_sync", "AsyncIOBackend.run_sync_in_worker_thread"]
+
+
+def test_anyio_is_what_it_was(telemetry: Telemetry) -> None:
+    before = dict(vars(_asyncio)), dict(vars(_asyncio.AsyncIOBackend))
+
+    telemetry.start()
+    during = dict(vars(_asyncio)), dict(vars(_asyncio.AsyncIOBackend))
+    aiotel.uninstrument()
+
+    assert before != during
+    assert before == (dict(vars(_asyncio)), dict(vars(_asyncio.AsyncIOBackend)))
+
+
+def test_an_anyio_that_does_it_otherwise_is_left_alone(
+    loops: Loops, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_asyncio, "find_root_task", partial(_asyncio.find_root_task))
+    monkeypatch.setattr(_asyncio, "_threadpool_workers", None)
+    before = dict(vars(_asyncio.AsyncIOBackend))
+
+    telemetry.start()
+    monkeypatch.undo()
+    loops.run(call(time.monotonic))
+
+    assert before == dict(vars(_asyncio.AsyncIOBackend))
+    assert waits(telemetry) == {}
 
 
 def test_a_loop_that_is_gone_has_no_threads() -> None:
