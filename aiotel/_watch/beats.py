@@ -38,6 +38,9 @@ class Beat(Protocol):
     threshold_ns: int
     stalls: list[Ended]
 
+    def mark(self) -> int:
+        """Above zero while the loop is in a callback; else the same number while nothing happens."""
+
     def look(self, now_ns: int, held_ns: int) -> None:
         """Do what has to be done now and then; `held_ns` the GIL was held until now. One thread at a time."""
 

@@ -83,6 +83,10 @@ class Ticks:
         if loop is not None and vars(loop).get(TRACKING) is self._tracking():
             delattr(loop, TRACKING)
 
+    def mark(self) -> int:
+        """See `Beat.mark`."""
+        return self._cells.look()[1]
+
     def look(self, now_ns: int, held_ns: int) -> None:
         """There is nothing to be done for it."""
 

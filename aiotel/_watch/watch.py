@@ -83,9 +83,12 @@ class Watch:
 
     def look(self, measures: Measures) -> None:
         """See now what has happened, and count it. On the pump's thread, or who flushes."""
-        self._watchdog.look()
+        if any(watched.beat.stalls for watched in self._watchdog.watched()):
+            self._watchdog.look()  # it would have come by itself, but who flushes cannot wait
         gone = self._watchdog.take_gone()
         for watched in (*gone, *self._watchdog.watched()):
+            if not watched.has_delays():
+                continue
             short, short_ns, longs = watched.take_delays()
             if short:
                 measures.measure_short(names.EVENTLOOP_DELAY, short, short_ns)

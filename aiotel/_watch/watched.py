@@ -38,6 +38,7 @@ class Watched:
         """How many delays there were of so many bits."""
         self._refreshed_ns = 0
         self._since_ns = 0
+        self._mark = self._delays_mark = 1
         self._excused_ns = 0
         self._share: Share | None = None
         self._share_before: Share | None = None
@@ -53,6 +54,12 @@ class Watched:
 
     def look(self, now_ns: int, process_ns: int, late: Lateness) -> None:
         """See whether the loop goes on; where it has not for a while, look closer."""
+        mark = self.beat.mark()
+        if mark == self._mark and mark <= 0:  # it has had nothing to do all the time: the commonest case
+            if self._share is not None:
+                self._share.at_ns, self._share.process_ns = now_ns, process_ns
+            return
+        self._mark = mark
         if now_ns - self._refreshed_ns > REFRESH_NS:
             self.refresh(now_ns)
         self.beat.look(now_ns, late.held_ns)
@@ -63,18 +70,29 @@ class Watched:
             self._share = self._share_now(now_ns, process_ns)
         elif not since_ns:
             self._share = self._share_now(now_ns, process_ns)
-        if not since_ns and late.held_ns >= self.beat.threshold_ns:
-            self._held(now_ns, late.held_ns)
-        if since_ns and since_ns < now_ns - late.stopped_ns:
+            if late.held_ns >= self.beat.threshold_ns:
+                self._held(now_ns, late.held_ns)
+        else:
             self._excused_ns += late.stopped_ns
-        age_ns = now_ns - since_ns - self._excused_ns
-        if since_ns and age_ns * 4 >= self.beat.threshold_ns:
-            self._look_closer(since_ns, now_ns, age_ns, late)
+        if since_ns:
+            age_ns = now_ns - since_ns - self._excused_ns
+            if age_ns * 4 >= self.beat.threshold_ns:
+                self._look_closer(since_ns, now_ns, age_ns, late)
+
+    @property
+    def rests(self) -> bool:
+        """Whether it was in no callback when it was looked at last."""
+        return self._since_ns == 0
 
     def age_ns(self, now_ns: int) -> int:
         """For how long it has not gone on, or waited for something to do."""
         since_ns = self.beat.since_ns()
         return now_ns - since_ns if since_ns else 0
+
+    def has_delays(self) -> bool:
+        """Whether there is something to take: of a loop that rests there rarely is."""
+        seen, self._delays_mark = self._delays_mark, self.beat.mark()
+        return seen > 0 or seen != self._delays_mark
 
     def take_delays(self) -> tuple[int, int, list[int]]:
         """See `Beat.take_delays`. One thread at a time."""
