@@ -31,6 +31,7 @@ __all__ = ["Watchdog"]
 SLOWEST_NS: Final = 25_000_000
 FASTEST_NS: Final = 5_000_000
 """How often loops in callbacks are looked at: a quarter of the least threshold, but within these bounds."""
+LATE_NS: Final = 10_000_000
 CHECK_NS: Final = 500_000_000
 LINGER_NS: Final = 1_000_000_000
 """How long the thread stays when no loop is open any more: another one may be."""
@@ -62,7 +63,7 @@ class Watchdog:
         self._asleep = _taken_lock()
         self._stopped = False
         self._thread: threading.Thread | None = None
-        self._open_ns = self._checked_ns = 0
+        self._open_ns = self._checked_ns = self._due_ns = 0
         self.cpu_ns = 0
         """CPU time that the thread has used."""
 
@@ -110,7 +111,14 @@ class Watchdog:
     def look(self) -> None:
         """See now what has happened, for who cannot wait. Any thread."""
         with self._looking:
-            self._look(self._clock())
+            now_ns = self._clock()
+            self._late.guess(max(0, now_ns - self._due_ns))
+            self._look(now_ns)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the thread should have looked by now: it may be waiting for the GIL."""
+        return self._thread is not None and self._clock() > self._due_ns + LATE_NS
 
     def watched(self) -> list[Watched]:
         """All that is watched, and what was closed since `take_gone` was called last."""
@@ -139,7 +147,7 @@ class Watchdog:
     def _run(self) -> None:
         while not self._stopped:
             period_ns = self._period_ns()
-            due_ns = self._clock() + period_ns
+            due_ns = self._due_ns = self._clock() + period_ns
             self._asleep.acquire(timeout=period_ns / 1e9)  # cheaper than an event; nobody else takes it
             try:
                 with self._looking:
