@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from .._config import Config
 from ..observations import (
+    BlockingCall,
     DestroyedPending,
     Failure,
     NeverAwaited,
@@ -16,6 +17,7 @@ from ..observations import (
     UnfinishedCancellation,
     Unretrieved,
 )
+from .blocking import BlockingCalls
 from .cancellations import CANCELLATION_KINDS, UnfinishedCancellations
 from .coroutines import NeverAwaiteds
 from .failures import Failures
@@ -31,6 +33,10 @@ KINDS: Final = (*FINDINGS, *CANCELLATION_KINDS)
 
 class Counters(Protocol):
     """Where observations are counted."""
+
+    @property
+    def count(self) -> Callable[[str, tuple[tuple[str, str], ...], int], None]:
+        """Anything, by the name of its counter and its attributes, so many times."""
 
     @property
     def count_failure(self) -> Callable[[str, str, int], None]:
@@ -56,4 +62,5 @@ def sorts(counters: Counters, config: Config) -> Mapping[type, Sort]:
         DestroyedPending: Destroyeds(counters.count_finding),
         NeverStarted: Unstarteds(counters.count_finding),
         NotClosed: NotCloseds(counters.count_finding),
+        BlockingCall: BlockingCalls(counters.count),
     }
