@@ -81,6 +81,11 @@ def _is_address(host: str) -> bool:
     return False
 
 
+def _waits_for_nobody(arguments: tuple[Any, ...]) -> bool:
+    operation = arguments[1] if len(arguments) > 1 else None
+    return type(operation) is int and bool(operation & _DO_NOT_WAIT)
+
+
 _timeout_of: Final[Callable[[Any], float | None]] = socket.gettimeout
 _kind_of: Final[Callable[[Any], int]] = socket.type.__get__
 _HARMLESS: Final[Mapping[str, Callable[[tuple[Any, ...]], bool]]] = {
@@ -89,7 +94,7 @@ _HARMLESS: Final[Mapping[str, Callable[[tuple[Any, ...]], bool]]] = {
     "socket.connect": _connects_at_once,
     "socket.getaddrinfo": _resolves_nothing,
     "socket.gethostbyname": _resolves_nothing,
-    "fcntl.flock": lambda arguments: type(arguments[1]) is int and bool(arguments[1] & _DO_NOT_WAIT),
-    "fcntl.lockf": lambda arguments: type(arguments[1]) is int and bool(arguments[1] & _DO_NOT_WAIT),
+    "fcntl.flock": _waits_for_nobody,
+    "fcntl.lockf": _waits_for_nobody,
     "sqlite3.connect": lambda arguments: type(arguments[0]) is str and arguments[0] == ":memory:",
 }
