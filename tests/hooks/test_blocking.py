@@ -23,6 +23,7 @@ from aiotel._hooks import audit
 from aiotel.testing import Receiver
 
 from ..conftest import Loops, Telemetry
+from . import test_unstarted
 
 
 @pytest.fixture
@@ -541,7 +542,7 @@ def test_once_uninstrumented_nothing_is_heard(loops: Loops, telemetry: Telemetry
 
     loops.run(main())
 
-    assert audit._listeners == {}
+    assert [*audit._table] == ["__new__"]
     assert len(told(telemetry)) == 1
 
 
@@ -558,7 +559,7 @@ def test_there_is_one_hook_for_the_process(monkeypatch: pytest.MonkeyPatch) -> N
     stop()
     sys.audit("aiotel.test", 2)
 
-    assert (added, heard, audit._listeners) == ([], [("aiotel.test", (1,))], {})
+    assert (added, heard, [*audit._table]) == ([], [("aiotel.test", (1,))], ["__new__"])
 
 
 def test_who_began_later_is_heard_when_the_earlier_one_stops() -> None:
@@ -571,7 +572,16 @@ def test_who_began_later_is_heard_when_the_earlier_one_stops() -> None:
     sys.audit("aiotel.test")
     second()
 
-    assert (heard, audit._listeners) == (["second"], {})
+    assert (heard, [*audit._table]) == (["second"], ["__new__"])
+
+
+def test_who_looks_from_another_thread_is_not_interrupted(loops: Loops) -> None:
+    """Python's own reads have events too; no other thread may run in the middle of one."""
+    stop = audit.listen(["aiotel.test"], lambda *_: None)
+    assert stop is not None
+    stop()
+
+    test_unstarted.test_a_look_from_another_thread_never_holds_a_task_last(loops)
 
 
 def alone(program: str, *arguments: str) -> str:
