@@ -90,7 +90,8 @@ class BlockingCalls:
                 pass
 
     def _look(self, call: str, loop: Any) -> None:
-        found = self._callers.of(sys._getframe(3), speaks=call in WIDE)
+        task = asyncio.current_task(loop)
+        found = self._callers.of(sys._getframe(3), speaks=call in WIDE, bottom=_bottom(loop, task))
         if found is None:
             return
         site, caller = found
@@ -102,13 +103,12 @@ class BlockingCalls:
                 site=place_of(site),
                 caller=None if caller is None else place_of(caller),
                 time_ns=self._wall_ns(time.monotonic_ns()),
-                task=self._task(loop),
+                task=self._facts_of(task, loop),
                 context=Borrowed(copy_context(), loop),
             )
             self._mailbox.put(blocking_call)
 
-    def _task(self, loop: Any) -> TaskFacts | None:
-        task = asyncio.current_task(loop)
+    def _facts_of(self, task: Any, loop: Any) -> TaskFacts | None:
         ledger = self._ledger_of(loop)
         if task is None or ledger is None:
             return None
@@ -119,6 +119,13 @@ class _Looking(threading.local):
     """Whether this thread looks already: what it asks for may be the program's, and block."""
 
     now = False
+
+
+def _bottom(loop: Any, task: Any) -> FrameType | None:
+    """The outermost frame of a task, where the loop has none: uvloop's is compiled."""
+    if task is None or isinstance(loop, asyncio.BaseEventLoop):
+        return None
+    return getattr(task.get_coro(), "cr_frame", None)
 
 
 def _line(frame: FrameType | None) -> tuple[str, int | None] | None:

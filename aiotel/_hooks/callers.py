@@ -49,11 +49,13 @@ class Callers:
         # By identity: codes of two files may be equal. The code is kept, so that none other gets its place.
         self._known: dict[int, tuple[CodeType, int]] = {}
 
-    def of(self, frame: FrameType, *, speaks: bool) -> tuple[FrameType, FrameType | None] | None:
+    def of(
+        self, frame: FrameType, *, speaks: bool, bottom: FrameType | None = None
+    ) -> tuple[FrameType, FrameType | None] | None:
         """The frame that is to be told, and where that is a package's the nearest one of the program's own.
 
-        `frame` makes the call; with `speaks`, it tells by that what it is about to do. None where nothing is
-        to be told.
+        `frame` makes the call; with `speaks`, it tells by that what it is about to do. Below `bottom` nobody
+        looks. None where nothing is to be told.
         """
         if speaks and not self._speaks(frame):
             return None  # urllib3 says what http.client would have said, afterwards
@@ -74,7 +76,7 @@ class Callers:
                     site = here
             if kind == _PROGRAM and caller is None:
                 caller = here
-            above, here = here, here.f_back
+            above, here = here, None if here is bottom else here.f_back
         if site is None:  # a function of the standard library is the callback
             site = above
         return None if site is None else (site, None if caller is site else caller)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import shutil
 import socket
@@ -144,6 +145,36 @@ def test_a_loop_in_another_thread_is_found_too(loops: Loops, telemetry: Telemetr
     thread.join()
 
     assert told(telemetry) == [("open", "read")]
+
+
+def test_a_program_that_is_imported_is_no_import(
+    loops: Loops, telemetry: Telemetry, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telemetry.start(blocking_calls=True, blocking_allowed=("blocking_program.runs",))
+    (tmp_path / "blocking_program.py").write_text(
+        textwrap.dedent(
+            """
+            import aiotel
+
+            async def main():
+                open(aiotel.path_for_test).close()
+
+            def runs():
+                loop = aiotel.loop_for_test
+                loop.run_until_complete(main())
+                loop.close()
+
+            runs()
+            """
+        )
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(aiotel, "path_for_test", path, raising=False)
+    monkeypatch.setattr(aiotel, "loop_for_test", loops.new(), raising=False)
+    importlib.import_module("blocking_program")
+    del sys.modules["blocking_program"]
+
+    assert told(telemetry) == [("open", "main")]
 
 
 def test_with_one_loop_instrumented_others_are_left_alone(
