@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from .._faults import faults
+from .._inspect.plumbing import is_plumbing
 from .._ledger import Ledger
 from .._record import Record
 from ..observations import Cancellation
-from .chains import above, below, is_plumbing, name_of_frame, pending, told
+from .chains import above, below, name_of_frame, pending, told
 from .deadlines import deadline_of
 from .exceptions import type_of
 from .explanations import by_message, function_of_task, record_of, through
@@ -244,4 +245,4 @@ def _ledger_on(loop: Any) -> Ledger | None:
 
 def _place_of(frame: Any) -> Any:
     """The line that called `cancel()`, where the program did and no library."""
-    return None if frame is None or is_plumbing(frame) else told(frame)
+    return None if frame is None or is_plumbing(frame.f_globals.get("__name__")) else told(frame)

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
+from .._inspect.coroutines import coroutines, frame_of
+from .._inspect.plumbing import is_plumbing
 from ..observations import Frame
 
 __all__ = [
@@ -20,10 +22,7 @@ __all__ = [
     "below",
     "can_be_seen",
     "cancelled_error",
-    "coroutines",
-    "frame_of",
     "handled",
-    "is_plumbing",
     "name_of",
     "name_of_frame",
     "pending",
@@ -39,9 +38,6 @@ WOKEN: Final = 4
 """How many of those that a task wakes are looked at."""
 
 _MISSING: Final = object()
-# In a coroutine object these name what it awaits: for native ones, for generators, for async generators.
-_AWAITED: Final = ("cr_await", "gi_yieldfrom", "ag_await")
-_FRAMES: Final = ("cr_frame", "gi_frame", "ag_frame")
 
 
 def below(task: Any) -> Iterator[Any]:
@@ -114,25 +110,6 @@ def can_be_seen(loop: Any) -> bool:
     return sys.version_info >= (3, 14) or hasattr(loop, "_ready")
 
 
-def coroutines(task: Any) -> Iterator[Any]:
-    """The task's coroutine, the one that this awaits, and so on."""
-    coroutine = task.get_coro()
-    for _ in range(DEPTH):
-        if coroutine is None:
-            return
-        yield coroutine
-        coroutine = _awaited(coroutine)
-
-
-def _awaited(coroutine: Any) -> Any:
-    for name in _AWAITED:
-        awaited = getattr(coroutine, name, _MISSING)
-        if awaited is not _MISSING:
-            return awaited
-    # A step of an async generator names nothing, but it refers to its generator.
-    return next((each for each in gc.get_referents(coroutine) if hasattr(each, "ag_frame")), None)
-
-
 def handled(task: Any) -> CancelledError | None:
     """The cancellation that the task is handling just now, in an `except` or a `finally`."""
     for coroutine in coroutines(task):
@@ -172,25 +149,14 @@ def name_of_frame(frame: Any) -> str:
     return f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"
 
 
-def frame_of(coroutine: Any) -> Any:
-    """The frame in which a coroutine stands."""
-    return next((frame for name in _FRAMES if (frame := getattr(coroutine, name, None)) is not None), None)
-
-
 def place(task: Any) -> Frame | None:
     """The line at which the task waits: the innermost one that is not asyncio's own."""
     found = None
     for coroutine in coroutines(task):
         frame = frame_of(coroutine)
-        if frame is not None and not is_plumbing(frame):
+        if frame is not None and not is_plumbing(frame.f_globals.get("__name__")):
             found = frame
     return None if found is None else told(found)
-
-
-def is_plumbing(frame: Any) -> bool:
-    """Whether the frame is of a library that waits and cancels on behalf of the program."""
-    module = str(frame.f_globals.get("__name__"))
-    return module.startswith(("asyncio.", "anyio.", "uvloop."))
 
 
 def told(frame: Any) -> Frame:

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from types import CoroutineType, FrameType
 from typing import Any, Final
 
+from .._inspect.plumbing import is_plumbing
 from .._ledger import Ledger
 from .._mailbox import Mailbox
 from .._record import AnyRecord
 from .._repeats import Repeats
 from ..observations import DestroyedPending, Frame
-from .drops import is_plumbing
 from .errors import context_of, live_record_of, task_facts
 
 __all__ = ["Destroyed"]

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Final
 
-__all__ = ["forget_sites", "is_plumbing", "line_of_drop"]
+from .._inspect.plumbing import is_plumbing
+
+__all__ = ["forget_sites", "line_of_drop"]
 
 LONGEST: Final = 32768
 """Code of more bytes is not looked through: this runs on the program's thread, once for each site."""
 KNOWN: Final = 1024
 """How many sites are remembered."""
 
-_PLUMBING: Final = ("asyncio.", "uvloop.", "anyio.", "aiotel._hooks.", "aiotel._process.")
 _CALLS: Final = frozenset({"CALL", "CALL_KW", "CALL_FUNCTION_EX"})
 _DROPS: Final = ("POP_TOP", "POP_EXCEPT", "STORE_", "DELETE_")
 """Instructions that let go of something, and run nobody's code while they do."""
@@ -54,11 +55,6 @@ def line_of_drop(frame: FrameType, callee: CodeType, name: str) -> int | None:
 def forget_sites() -> None:
     """Hold no code of the program's any more."""
     _known.clear()
-
-
-def is_plumbing(module: object) -> bool:
-    """Whether what this module does is done for others: it is not to blame."""
-    return type(module) is str and f"{module}.".startswith(_PLUMBING)
 
 
 def _line(frame: FrameType, names: frozenset[str]) -> int | None:

@@ -10,22 +10,22 @@ import contextvars
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from .._borrowed import Borrowed
 from .._duplicates import Duplicates
 from .._faults import faults
+from .._inspect.facts import facts_of_record
 from .._ledger import TOLD, UNRETRIEVED, Failed, Ledger
 from .._mailbox import Mailbox
-from .._record import DEFERRED, FOREIGN, RECORDED, SAMPLED, AnyRecord, Record, created_by, line_of
+from .._record import AnyRecord
 from .._repeats import Repeats
 from ..observations import Failure, Source, TaskFacts
 from .exceptions import Identity, facts_of, fingerprint_of, is_failure, type_of
 from .owners import beneath
 from .sources import context_of_handle, coroutine_of, function_of_handle, future_of, said, source_of
 
-__all__ = ["Errors", "Handler", "context_of", "facts_of_record", "identified", "live_record_of", "task_facts"]
+__all__ = ["Errors", "Handler", "context_of", "live_record_of", "task_facts"]
 
 Handler = Callable[..., Any]
 """`(loop, context)`: what a loop's class has, and what an exception handler is."""
@@ -220,42 +220,6 @@ def task_facts(task: Any, record: AnyRecord | None) -> TaskFacts | None:
     if task is None:
         return facts_of_record(getattr(record, "task_name", None) or record.function.name, record)
     return None
-
-
-def facts_of_record(name: str, record: AnyRecord) -> TaskFacts:
-    """What the record says of the task with this name."""
-    span = record if isinstance(record, Record) and record.flags & (RECORDED | DEFERRED) else None
-    code = None if span is None else created_by(span)
-    trace_id, span_id, sampled = _identity_of(record)
-    return TaskFacts(
-        name=name,
-        function=record.function.name,
-        trace_id=trace_id,
-        span_id=span_id,
-        sampled=sampled,
-        created_file=None if code is None else code.co_filename,
-        created_line=None if code is None or span is None else line_of(code, span.site_instruction),
-        created_function=None if code is None else code.co_qualname,
-        undecided=record if record.flags & DEFERRED and not trace_id else None,
-    )
-
-
-def identified(task: TaskFacts) -> TaskFacts:
-    """The same with its ids, once it is decided whether the task has a span."""
-    record: Any = task.undecided
-    trace_id, span_id, sampled = _identity_of(record)
-    return replace(task, trace_id=trace_id, span_id=span_id, sampled=sampled, undecided=None)
-
-
-def _identity_of(record: AnyRecord) -> tuple[int, int, bool]:
-    """Trace id, span id and sampled flag of the task's span; or of the user's span around it or inside it."""
-    origin, flags = record.origin, record.flags
-    if isinstance(record, Record) and flags & RECORDED:
-        return origin.trace_id, record.span_id, bool(flags & SAMPLED)
-    if flags & FOREIGN:
-        return origin.trace_id, origin.span_id, False
-    # A connection's task has the identity of the root span that it carries, which was sampled.
-    return (origin.trace_id, origin.root_id, origin.trace_id != 0) if flags & DEFERRED else (0, 0, False)
 
 
 def _qualname(task: Any) -> str:

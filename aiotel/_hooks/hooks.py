@@ -35,8 +35,9 @@ LOST = "Exception in run_coroutine_threadsafe was never retrieved"
 class Hooks:
     """What stands in asyncio, and what it has seen that is not told yet.
 
-    Records go to one mailbox, observations to the other; `on_open` is called when a loop is met for the first
-    time. With `only`, nothing but that loop is looked at.
+    Records go to one mailbox, observations to the other; `on_open` gets each loop that is met for the first
+    time, and its ledger, `on_close` the ledger of a loop that is about to be closed. With `only`, nothing but
+    that loop is looked at.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Hooks:
         duplicates: Duplicates,
         only: Any,
         facts: Facts | None,
-        on_open: Callable[[], None],
+        on_open: Callable[[Any, Ledger], None],
+        on_close: Callable[[Ledger], None],
     ) -> None:
         self._only = only
         self._on_open = on_open
+        self._on_close = on_close
         self.ledgers = Ledgers(
             records, rules, only=only, on_open=self._opened, facts=facts, on_closing=self._closes
         )
@@ -142,13 +145,14 @@ class Hooks:
         self.unfinished.forget()
         self._lives.forget()
 
-    def _opened(self) -> None:
+    def _opened(self, loop: Any, ledger: Ledger) -> None:
         self._uncaught.stand()
-        self._on_open()
+        self._on_open(loop, ledger)
 
     def _closes(self, loop: Any, ledger: Ledger) -> None:
         self._uncaught.stand()
         self._lives.loop_closes(loop, ledger)
+        self._on_close(ledger)
 
     def _tell_uncaught(self, exception: BaseException, source: Source, words: str) -> bool:
         failed = None if source == "unraisable" else find(self.ledgers.followed(), exception)

@@ -17,10 +17,10 @@ from .._faults import faults
 from .._ledger import SETTLED, TOLD, UNRETRIEVED, Failed, Ledger
 from .._mailbox import Mailbox
 from .._repeats import Repeats
+from .._visits import ask
 from ..observations import Failure, Retrieved, Unretrieved
 from .errors import task_facts
 from .exceptions import facts_of, fingerprint_of, type_of
-from .visits import ask
 
 __all__ = ["Retrievals", "find"]
 

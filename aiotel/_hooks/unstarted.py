@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from .._inspect.facts import facts_of_record
+from .._inspect.glances import has_not_started, is_running, name_of_task
 from .._ledger import Ledger
 from .._mailbox import Mailbox
 from .._record import AnyRecord, Record
 from .._repeats import Repeats
 from ..observations import NeverStarted, Unstarted
-from .errors import facts_of_record
-from .glances import has_not_started, is_running, name_of_task
 
 __all__ = ["AFTER_NS", "Starts"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import accumulate, chain, repeat, tee
 from operator import attrgetter, call, getitem
@@ -17,10 +18,11 @@ from typing import Any, Final, NamedTuple
 
 from .._record import line_of
 
-__all__ = ["Place", "stack_of"]
+__all__ = ["Place", "stack_of", "top_of"]
 
 _frames: Final = (sys._current_frames,)
 _position: Final = attrgetter("f_code", "f_lasti")
+_code: Final[Any] = attrgetter("f_code")
 _globals: Final = attrgetter("f_globals")
 _step: Any = getattr
 
@@ -48,14 +50,28 @@ def stack_of(ident: int, limit: int) -> list[Place]:
 
     The `limit` innermost functions at most.
     """
-    top = map(getitem, map(call, _frames), (ident,))
-    frames, again = tee(accumulate(chain(top, repeat("f_back", limit - 1)), _step))
-    modules = map(dict.get, map(_globals, again), repeat("__name__"))
     found: deque[tuple[tuple[CodeType, int], object]] = deque()
     # The frame below the outermost is None, which has no code; a thread that is no more has no frame at all.
     with suppress(AttributeError, KeyError):
-        found.extend(zip(map(_position, frames), modules, strict=False))
+        found.extend(_walk(ident, limit))
     return [
         Place(code, instruction, module if isinstance(module, str) else "")
         for (code, instruction), module in found
     ]
+
+
+def top_of(ident: int) -> CodeType | None:
+    """The code that this thread is in; None where there is no such thread."""
+    try:
+        code: CodeType = next(map(_code, map(getitem, map(call, _frames), (ident,))))
+    except KeyError:
+        return None
+    return code
+
+
+def _walk(ident: int, limit: int) -> Iterable[tuple[tuple[CodeType, int], object]]:
+    """Reads while it is gone through. In no variable: `tee` keeps what it has given until it goes itself."""
+    top = map(getitem, map(call, _frames), (ident,))
+    frames, again = tee(accumulate(chain(top, repeat("f_back", limit - 1)), _step))
+    modules = map(dict.get, map(_globals, again), repeat("__name__"))
+    return zip(map(_position, frames), modules, strict=False)

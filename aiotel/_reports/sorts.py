@@ -14,6 +14,8 @@ from ..observations import (
     NeverStarted,
     NotClosed,
     Retrieved,
+    Stall,
+    StallEnded,
     UnfinishedCancellation,
     Unretrieved,
 )
@@ -24,6 +26,7 @@ from .failures import Failures
 from .lives import FINDINGS, Destroyeds, NotCloseds, Unstarteds
 from .reports import Sort
 from .retrievals import Retrievals, Unretrieveds
+from .stalls import StallEnds, Stalls
 
 __all__ = ["KINDS", "Counters", "sorts"]
 
@@ -62,5 +65,7 @@ def sorts(counters: Counters, config: Config) -> Mapping[type, Sort]:
         DestroyedPending: Destroyeds(counters.count_finding),
         NeverStarted: Unstarteds(counters.count_finding),
         NotClosed: NotCloseds(counters.count_finding),
+        Stall: Stalls(),
+        StallEnded: StallEnds(),
         BlockingCall: BlockingCalls(counters.count),
     }

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 import aiotel
-from aiotel._hooks import glances, unstarted
+from aiotel._hooks import unstarted
 from aiotel._hooks.ledgers import ledger_of
+from aiotel._inspect import glances
 from aiotel._mailbox import Mailbox
 from aiotel._repeats import Repeats
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from aiotel._borrowed import Returns
-from aiotel._hooks.visits import ask
 from aiotel._ledger import Ledger
+from aiotel._visits import ask
 
-from ..conftest import Loops
+from .conftest import Loops
 
 
 def test_it_is_called_on_the_loop_in_a_context_of_its_own(loops: Loops) -> None:

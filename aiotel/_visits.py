@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-from .._borrowed import Returns, is_only_ours
-from .._ledger import Ledger
+from ._borrowed import Returns, is_only_ours
+from ._ledger import Ledger
 
 __all__ = ["ask"]
 
