@@ -168,6 +168,7 @@ class Metrics:
             names.EXCEPTIONS: [((names.EXCEPTION_SOURCE, source),) for source in sources],
             names.EXCEPTIONS_HANDLED: [()],
             names.NEVER_AWAITED: [()],
+            names.BLOCKING_CALLS: [()],
             names.FINDINGS: [((names.FINDING_KIND, kind),) for kind in findings],
             names.SLOW_CALLBACKS: [()],
         }
