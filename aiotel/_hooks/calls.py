@@ -1,81 +1,100 @@
-"""See a call start and end on a thread of a pool, from between the worker and the call's future.
+"""Which calls block, by the names of their audit events, and which of them do not after all.
 
-A worker tells the future of its item that it starts (`set_running_or_notify_cancel`), and what came of it
-(`set_result`, `set_exception`), on its own thread, just before and just after. What stands in an item for the
-future passes that on. So neither the program's function nor its future is wrapped, and there is no frame of
-ours beneath the function.
+Python documents the events in a table. `time.sleep` has one from 3.13 on. What blocks without one, reading,
+writing, `os.stat`, a query, a lock of threads, cannot be heard.
 """
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import Future
-from threading import get_ident
-from typing import Any
+from _socket import inet_pton, socket
+from collections.abc import Callable, Mapping
+from socket import AF_INET, AF_INET6, SOCK_STREAM
+from typing import Any, Final
 
-from opentelemetry import context as otel_context
+__all__ = ["CALLS", "WIDE", "does_not_block"]
 
-from .._faults import faults
-from .pools import Pool
+WIDE: Final = frozenset(
+    {"shutil.copyfile", "shutil.copytree", "shutil.make_archive", "shutil.move", "shutil.rmtree"}
+    | {"shutil.unpack_archive", "urllib.Request", "ftplib.connect", "http.client.connect", "imaplib.open"}
+    | {"nntplib.connect", "poplib.connect", "smtplib.connect", "telnetlib.Telnet.open"}
+)
+"""What functions of the standard library say before they do what has events, too; they speak for those."""
 
-__all__ = ["Call"]
+CALLS: Final = WIDE | {
+    *("builtins.input", "open", "os.listdir", "os.scandir", "os.system", "subprocess.Popen", "time.sleep"),
+    *("fcntl.flock", "fcntl.lockf", "sqlite3.connect"),
+    *("socket.connect", "socket.getaddrinfo", "socket.gethostbyaddr", "socket.gethostbyname"),
+    "socket.getnameinfo",
+    *(
+        "ftplib.sendcmd",
+        "http.client.send",
+        "imaplib.send",
+        "nntplib.putline",
+        "poplib.putline",
+        "smtplib.send",
+    ),
+    "telnetlib.Telnet.write",
+}
+"""All that are heard."""
 
-_clock = time.monotonic_ns
+_MEMORY: Final = ("/proc/", "/sys/", "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+"""Files that no disk has to be asked for."""
+_DO_NOT_WAIT: Final = 4 | 8
+"""`LOCK_NB`, and `LOCK_UN`."""
 
 
-class Call:
-    """Stands in an item for its future; OpenTelemetry's `context`, if any, is current while the call runs.
+def does_not_block(call: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether this call of that name is harmless. The arguments are the program's, and are only looked at."""
+    harmless = _HARMLESS.get(call)
+    return harmless is not None and bool(arguments) and harmless(arguments)
 
-    What to change the class of the future costs instead: Python's caches in all its methods.
-    """
 
-    __slots__ = ("_context", "_future", "_ident", "_pool", "_submitted_ns", "_token")
+def _opens_nothing(arguments: tuple[Any, ...]) -> bool:
+    """A descriptor is open already."""
+    path = arguments[0]
+    return type(path) is int or (type(path) is str and path.startswith(_MEMORY))
 
-    def __init__(self, future: Future[Any], pool: Pool, context: Any) -> None:
-        self._future = future
-        self._pool = pool
-        self._context = context
-        self._ident = 0
-        self._submitted_ns = _clock()
 
-    def set_running_or_notify_cancel(self) -> bool:
-        """The call has a thread, unless it was cancelled."""
-        runs = self._future.set_running_or_notify_cancel()
+def _connects_at_once(arguments: tuple[Any, ...]) -> bool:
+    """The socket does not wait, or has nobody to wait for."""
+    there = arguments[0]
+    if not isinstance(there, socket):
+        return False
+    # Not what a subclass makes of them.
+    return _timeout_of(there) == 0 or _kind_of(there) & 0xF != SOCK_STREAM
+
+
+def _resolves_nothing(arguments: tuple[Any, ...]) -> bool:
+    host = arguments[0]
+    if type(host) is bytes:
+        host = host.decode("ascii", "replace")
+    return host is None or (type(host) is str and (not host or _is_address(host)))
+
+
+def _is_address(host: str) -> bool:
+    for family in (AF_INET, AF_INET6):
         try:
-            context, self._context = self._context, None
-            pool = self._pool
-            if runs and pool.open:
-                self._token = None
-                self._ident = ident = get_ident()
-                pool.active[ident] = now_ns = _clock()
-                pool.waits.put(now_ns - self._submitted_ns)
-                if context is not None:
-                    self._token = otel_context.attach(context)
-        except Exception as error:  # noqa: BLE001  # ours: the call is made all the same
-            faults.add(error)
-        return runs
+            inet_pton(family, host.partition("%")[0])
+        except (OSError, ValueError):
+            continue
+        return True
+    return False
 
-    def set_result(self, result: Any) -> None:
-        """The call has ended."""
-        if self._ident:
-            self._end()
-        self._future.set_result(result)
 
-    def set_exception(self, exception: BaseException | None) -> None:
-        """The call has failed, or no thread will ever take it."""
-        if self._ident:
-            self._end()
-        self._future.set_exception(exception)
+def _waits_for_nobody(arguments: tuple[Any, ...]) -> bool:
+    operation = arguments[1] if len(arguments) > 1 else None
+    return type(operation) is int and bool(operation & _DO_NOT_WAIT)
 
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else somebody wants of the future: to cancel it."""
-        return getattr(self._future, name)
 
-    def _end(self) -> None:
-        try:
-            self._pool.active.pop(self._ident, None)
-            if self._token is not None:
-                token, self._token = self._token, None
-                otel_context.detach(token)
-        except Exception as error:  # noqa: BLE001  # ours: what came of the call is told all the same
-            faults.add(error)
+_timeout_of: Final[Callable[[Any], float | None]] = socket.gettimeout
+_kind_of: Final[Callable[[Any], int]] = socket.type.__get__
+_HARMLESS: Final[Mapping[str, Callable[[tuple[Any, ...]], bool]]] = {
+    "open": _opens_nothing,
+    "time.sleep": lambda arguments: type(arguments[0]) in (int, float) and not arguments[0],
+    "socket.connect": _connects_at_once,
+    "socket.getaddrinfo": _resolves_nothing,
+    "socket.gethostbyname": _resolves_nothing,
+    "fcntl.flock": _waits_for_nobody,
+    "fcntl.lockf": _waits_for_nobody,
+    "sqlite3.connect": lambda arguments: type(arguments[0]) is str and arguments[0] == ":memory:",
+}

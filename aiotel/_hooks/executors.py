@@ -27,9 +27,9 @@ from .._signals import names
 from ..observations import PoolKind
 from .anyio_waits import AnyioWaits
 from .anyios import AnyioThreads
-from .calls import Call
 from .loops import Detach, Method
 from .pools import KINDS, Pool, Watchable
+from .submitted import Submitted
 
 __all__ = ["LEVELS", "Executors"]
 
@@ -137,7 +137,7 @@ class Executors:
         """In a child process: the threads are the parent's, and so is what they did."""
         for pool in self._pools.values():
             pool.open = False
-        self._pools = {}
+        self._pools, self._anyio = {}, {}
         self._gone.clear()
         self._submitting.clear()
         self._anyio_waits.forget()
@@ -160,7 +160,7 @@ class Executors:
                 context = self._current()
                 if context and get_current_span(context) is INVALID_SPAN:
                     context = None
-                item.future = Call(future, pool, context or None)
+                item.future = Submitted(future, pool, context or None)
         except Exception as error:  # noqa: BLE001  # ours: the call is made all the same
             faults.add(error)
 

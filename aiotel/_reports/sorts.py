@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from .._config import Config
 from ..observations import (
+    BlockingCall,
     DestroyedPending,
     Failure,
     NeverAwaited,
@@ -20,6 +21,7 @@ from ..observations import (
     UnfinishedCancellation,
     Unretrieved,
 )
+from .blocking import BlockingCalls
 from .cancellations import CANCELLATION_KINDS, UnfinishedCancellations
 from .coroutines import NeverAwaiteds
 from .executors import EXECUTOR_KINDS, Recovereds, Starveds
@@ -37,6 +39,10 @@ KINDS: Final = (*FINDINGS, *CANCELLATION_KINDS, *EXECUTOR_KINDS)
 
 class Counters(Protocol):
     """Where observations are counted."""
+
+    @property
+    def count(self) -> Callable[[str, tuple[tuple[str, str], ...], int], None]:
+        """Anything, by the name of its counter and its attributes, so many times."""
 
     @property
     def count_failure(self) -> Callable[[str, str, int], None]:
@@ -66,4 +72,5 @@ def sorts(counters: Counters, config: Config) -> Mapping[type, Sort]:
         Recovered: Recovereds(),
         Stall: Stalls(),
         StallEnded: StallEnds(),
+        BlockingCall: BlockingCalls(counters.count),
     }

@@ -15,12 +15,14 @@ from .._inspect.stacks import top_of
 from .._ledger import Ledger
 from .._record import AnyRecord, take
 from .._visits import ask
-from .beats import Ended, Times
+from .beats import Ended, Share, Times
 
 __all__ = ["EVERY_NS", "Pings"]
 
 EVERY_NS: Final = 100_000_000
-"""The least time from one answer to the next question: each wakes a loop that may have nothing to do."""
+"""The least time from one answer to the next question."""
+IDLE_NS: Final = 500_000_000
+"""The same where the loop has nothing to do, and would be woken for it."""
 LONG: Final = 65536
 STALLS: Final = 64
 
@@ -41,6 +43,7 @@ class Pings:
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.base_depth: int | None = None
+        self.first: Share | None = None
         self.threshold_ns = 1 << 62
         self.stalls: list[Ended] = []
         self.every_ns = every_ns
@@ -69,23 +72,27 @@ class Pings:
         """Since when the loop owes an answer, or was seen in the callback that it is in."""
         return self._since_ns if self._sent_ns > 0 else 0
 
+    def mark(self) -> int:
+        """See `Beat.mark`; such a loop has to be looked at, always."""
+        return 1
+
     def look(self, now_ns: int, held_ns: int) -> None:
         """Ask the loop, where it is time to: now and then, and when it seems to be in one callback for long.
 
         Where the GIL was held meanwhile, in that callback perhaps, nobody could ask.
         """
-        running = is_running(self._ledger.loop)
-        if self._sent_ns > 0 and not running:
+        if self._sent_ns > 0 and not is_running(self._ledger.loop):
             self._sent_ns = -self._sent_ns  # it stopped meanwhile: the answer will tell nothing
-        if self._sent_ns or not running:
+        if self._sent_ns:
             return
         callback = self._callback()
         if callback is None or callback != self._callback_seen:
             self._callback_seen, self._seen_ns = callback, now_ns - held_ns
         again = callback is not None and self._seen_ns < now_ns
-        if again or now_ns - self._answered_ns >= self.every_ns:
+        every_ns = IDLE_NS if callback is None else self.every_ns
+        if again or now_ns - self._answered_ns >= every_ns:
             self._since_ns, self._sent_ns = min(now_ns, self._seen_ns), now_ns
-            if not ask(self._ledger, self._answer, self._returns):
+            if not (is_running(self._ledger.loop) and ask(self._ledger, self._answer, self._returns)):
                 self._sent_ns = 0
 
     def _callback(self) -> tuple[object, int] | None:
@@ -107,7 +114,7 @@ class Pings:
         try:
             now_ns = self._clock()
             sent_ns, since_ns = self._sent_ns, self._since_ns
-            self._sent_ns, self._answered_ns = 0, now_ns
+            self._sent_ns, self._answered_ns, self._callback_seen = 0, now_ns, None
             self.ident, self.native_id = threading.get_ident(), threading.get_native_id()
             self.base_depth, self._base = _below()
             if sent_ns <= 0:

@@ -7,11 +7,11 @@ there is none. What it finds are observations, and notes on the spans of the tas
 from __future__ import annotations
 
 import contextvars
-import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -30,7 +30,9 @@ __all__ = ["Watchdog"]
 
 SLOWEST_NS: Final = 25_000_000
 FASTEST_NS: Final = 5_000_000
-"""How often the loops are looked at: a quarter of the least threshold, but within these bounds."""
+"""How often loops in callbacks are looked at: a quarter of the least threshold, but within these bounds."""
+LATE_NS: Final = 10_000_000
+CHECK_NS: Final = 500_000_000
 LINGER_NS: Final = 1_000_000_000
 """How long the thread stays when no loop is open any more: another one may be."""
 
@@ -55,13 +57,13 @@ class Watchdog:
         self._adaptive = adaptive
         self._clock = clock
         self._watched: dict[int, Watched] = {}
-        self._late = Lateness(clock)
+        self._late = Lateness()
         # One looks at a time: the thread, or who flushes.
         self._looking = threading.RLock()
-        self._wake = threading.Event()
+        self._asleep = _taken_lock()
         self._stopped = False
         self._thread: threading.Thread | None = None
-        self._open_ns = 0
+        self._open_ns = self._checked_ns = self._due_ns = 0
         self.cpu_ns = 0
         """CPU time that the thread has used."""
 
@@ -88,7 +90,8 @@ class Watchdog:
     def stop(self) -> None:
         """Leave all loops as they were found."""
         self._stopped = True
-        self._wake.set()
+        with suppress(RuntimeError):  # it was let go already
+            self._asleep.release()
         self._pauses.detach()
         with self._looking:
             now_ns = self._clock()
@@ -101,14 +104,21 @@ class Watchdog:
             watched.beat.detach()
         self._watched = {}
         self._looking = threading.RLock()
-        self._wake = threading.Event()
+        self._asleep = _taken_lock()
         self._thread = None
         self._stalls.forget()
 
     def look(self) -> None:
         """See now what has happened, for who cannot wait. Any thread."""
         with self._looking:
-            self._look(self._clock())
+            now_ns = self._clock()
+            self._late.guess(max(0, now_ns - self._due_ns))
+            self._look(now_ns)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the thread should have looked by now: it may be waiting for the GIL."""
+        return self._thread is not None and self._clock() > self._due_ns + LATE_NS
 
     def watched(self) -> list[Watched]:
         """All that is watched, and what was closed since `take_gone` was called last."""
@@ -135,35 +145,39 @@ class Watchdog:
         self._open_ns = self._clock()
 
     def _run(self) -> None:
-        pid = os.getpid()
-        while not self._stopped and os.getpid() == pid:
+        while not self._stopped:
             period_ns = self._period_ns()
-            due_ns = self._clock() + period_ns
-            self._wake.wait(period_ns / 1e9)
+            due_ns = self._due_ns = self._clock() + period_ns
+            self._asleep.acquire(timeout=period_ns / 1e9)  # cheaper than an event; nobody else takes it
             try:
                 with self._looking:
-                    self._late.woke(due_ns)
-                    self._look(self._clock())
+                    now_ns = self._clock()
+                    self._late.woke(due_ns, now_ns)
+                    self._look(now_ns)
+                    if now_ns - self._checked_ns >= CHECK_NS and not self._needed(now_ns):
+                        return
             except Exception as error:  # noqa: BLE001  # the watchdog must not die of one bad look
                 faults.add(error)
-            self.cpu_ns = time.thread_time_ns()
-            if not self._needed():
-                return
 
-    def _needed(self) -> bool:
+    def _needed(self, now_ns: int) -> bool:
         """Whether a loop is open, or was a moment ago; where not, the thread is to end."""
-        with self._looking:
-            if any(not watched.gone for watched in self._watched.values()):
-                self._open_ns = self._clock()
-                return True
-            if self._clock() - self._open_ns < LINGER_NS:
-                return True
-            self._thread = None
-            return False
+        self._checked_ns = now_ns
+        self.cpu_ns = time.thread_time_ns()
+        if any(not watched.gone for watched in self._watched.values()):
+            self._open_ns = now_ns
+        if now_ns - self._open_ns < LINGER_NS:
+            return True
+        self._thread = None
+        return False
 
     def _period_ns(self) -> int:
-        thresholds = [watched.beat.threshold_ns for watched in self.watched() if not watched.gone]
-        return max(FASTEST_NS, min(SLOWEST_NS, *(each // 4 for each in thresholds), SLOWEST_NS))
+        """A quarter of the least threshold; half of it while no loop is in a callback."""
+        least_ns, busy = SLOWEST_NS * 4, False
+        for watched in self.watched():
+            if not watched.gone:
+                least_ns = min(least_ns, watched.beat.threshold_ns)
+                busy = busy or not watched.rests
+        return max(FASTEST_NS, least_ns // 4 if busy else least_ns // 2)
 
     def _look(self, now_ns: int) -> None:
         process_ns = time.process_time_ns()
@@ -173,12 +187,21 @@ class Watchdog:
             if watched.ledger.closed or watched.ledger.lost:
                 self._leave(watched, now_ns)
                 continue
-            self._stalls.settle(watched, now_ns)
+            if watched.beat.stalls:
+                self._stalls.settle(watched, now_ns)
             watched.look(now_ns, process_ns, self._late)
-            self._stalls.tell_lasting(watched, now_ns)
+            if watched.followed is not None:
+                self._stalls.tell_lasting(watched, now_ns)
 
     def _leave(self, watched: Watched, now_ns: int) -> None:
         if not watched.gone:
             self._stalls.conclude(watched, now_ns)
             watched.beat.detach()
             watched.gone = True
+
+
+def _taken_lock() -> threading.Lock:
+    """What to wait on for a time: nobody lets go of it until the end."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock

@@ -453,10 +453,10 @@ def test_a_fault_of_ours_does_not_lose_the_call(
         raise ZeroDivisionError
 
     context = SimpleNamespace(attach=lambda context: object(), detach=fails)
-    broken = {"executors.get_current_span": fails, "calls._clock": fails, "calls.get_ident": fails}
+    broken = {"executors.get_current_span": fails, "submitted._clock": fails, "submitted.get_ident": fails}
     telemetry.start()
     before = faults.count
-    for place, instead in {**broken, "calls.otel_context": context}.items():
+    for place, instead in {**broken, "submitted.otel_context": context}.items():
         monkeypatch.setattr(f"aiotel._hooks.{place}", instead)
 
         with user_span(telemetry, "request"):
