@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import gc
 import io
+import sys
 import threading
 import time
 import traceback
@@ -344,6 +345,44 @@ def test_pools_without_end_are_forgotten_one_by_one(loops: Loops, telemetry: Tel
 
     assert waits(telemetry) == {"user": 50}
     assert session._hooks.executors.pools()[1:] == []
+
+
+@pytest.mark.slow
+def test_nothing_of_a_pool_goes_on_the_thread_of_who_looks(telemetry: Telemetry) -> None:
+    where: set[str] = set()
+    over = threading.Event()
+
+    class Value:
+        def __del__(self) -> None:
+            where.add(threading.current_thread().name)
+
+    def initialize(value: Value) -> None: ...
+
+    def read() -> None:
+        while not over.is_set():
+            session._hooks.executors.levels()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            pool = ThreadPoolExecutor(2, "worker", initialize, (Value(),))
+            await asyncio.gather(*[loop.run_in_executor(pool, time.monotonic) for _ in range(3)])
+            del pool
+
+    session = telemetry.start()
+    reader = threading.Thread(target=read, name="reader")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    reader.start()
+    try:
+        asyncio.run(main())
+    finally:
+        sys.setswitchinterval(interval)
+        over.set()
+        reader.join()
+
+    assert {name for name in where if not name.startswith(("MainThread", "worker"))} == set()
 
 
 def test_what_comes_of_a_call_goes_without_the_collector(loops: Loops, telemetry: Telemetry) -> None:
