@@ -77,6 +77,8 @@ class Stalls:
             watched.settled_ns = max(watched.settled_ns, ended.to_ns)
             followed = _followed(watched, ended.from_ns)
             excused_ns = watched.excused_ns(ended.from_ns)
+            if followed is not None and followed.debugged:
+                continue
             if ended.to_ns - ended.from_ns - excused_ns >= watched.beat.threshold_ns:
                 self._end(watched, ended, followed, excused_ns)
 
@@ -183,6 +185,7 @@ class Stalls:
             others_cpu=others,
             queued=None if queued_ns is None else min(1.0, queued_ns / duration_ns),
             held_ns=duration_ns if followed is None else followed.held_ns,
+            rival=None if followed is None else followed.rival,
         )
 
     def _tell(self, stall: Stall, culprit: Culprit) -> None:

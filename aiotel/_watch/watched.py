@@ -10,6 +10,7 @@ from .beats import Beat, Ended, Share
 from .followed import Followed, threshold_ns_of
 from .kernel import cpu_ns_of
 from .lateness import Lateness
+from .rivals import Rivals
 from .victims import ready
 
 __all__ = ["Watched"]
@@ -24,7 +25,9 @@ ADAPTIVE_LEAST_NS: Final = 50_000_000
 class Watched:
     """A loop, how it is seen to go on, and the tick that takes long just now."""
 
-    def __init__(self, ledger: Ledger, beat: Beat, threshold_ns: int | None, *, adaptive: bool) -> None:
+    def __init__(
+        self, ledger: Ledger, beat: Beat, rivals: Rivals, *, threshold_ns: int | None, adaptive: bool
+    ) -> None:
         self.ledger = ledger
         self.beat = beat
         self.gone = False
@@ -39,6 +42,7 @@ class Watched:
         """When the last stall ended that was told."""
         self._fixed_ns = threshold_ns
         self._adaptive = adaptive
+        self._rivals = rivals
         self._delays = [0] * 64
         """How many delays there were of so many bits."""
         self._refreshed_ns = 0
@@ -110,7 +114,9 @@ class Watched:
     def stuck_ns(self, now_ns: int) -> int:
         """For how long it has not gone on, so far as it was a stall."""
         followed = self.followed
-        if followed is None or not followed.over_threshold or self.beat.since_ns() != followed.since_ns:
+        if followed is None or followed.debugged or not followed.over_threshold:
+            return 0
+        if self.beat.since_ns() != followed.since_ns:
             return 0
         return now_ns - followed.since_ns - self._excused_ns
 
@@ -145,6 +151,7 @@ class Watched:
             followed.sample(now_ns)
         if age_ns >= self.beat.threshold_ns and not followed.over_threshold:
             followed.over_threshold = True
+            followed.rival = self._rivals.busiest(self.beat.ident)
             followed.waited = ready(self.ledger, followed.record)
 
     def _share_now(self, now_ns: int, process_ns: int) -> None:
