@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from .._faults import faults
 from .anyios import MODULE
+from .loops import LEDGER
 
 __all__ = ["AnyioWaits"]
 
@@ -74,7 +75,7 @@ class AnyioWaits:
         @wraps(original)
         def run_sync_in_worker_thread(cls: Any, *args: Any, **kwargs: Any) -> Any:
             try:
-                if not self._closed:
+                if not self._closed and getattr(asyncio.get_running_loop(), LEDGER, None) is not None:
                     if len(since) >= KNOWN:
                         since.pop(next(iter(since)), None)
                     since[id(asyncio.current_task())] = _clock()

@@ -54,12 +54,11 @@ class Pool:
     Its threads write to it, each for itself; any thread reads.
     """
 
-    __slots__ = ("active", "key", "kind", "open", "reference", "waits")
+    __slots__ = ("active", "kind", "open", "reference", "waits")
 
     def __init__(
         self, executor: Any, kind: PoolKind, waits: Mailbox[int], gone: Callable[[Any], None]
     ) -> None:
-        self.key = id(executor)
         self.kind = kind
         self.waits = waits
         """How long calls have waited, in ns, until that is counted."""

@@ -123,6 +123,19 @@ def test_how_long_calls_wait_for_a_thread_is_told(loops: Loops, telemetry: Telem
     assert point.min < waited[0] <= point.max
 
 
+def test_of_one_loop_alone_nothing_else_counts(loops: Loops, telemetry: Telemetry) -> None:
+    async def main() -> None:
+        await call(time.monotonic)
+
+    loop = loops.new()
+    telemetry.start(loop=loop)
+    loop.run_until_complete(main())
+    loops.run(main())
+    loop.close()
+
+    assert waits(telemetry) == {"anyio": 1}
+
+
 def test_a_task_that_waits_shows_no_frame_of_ours(loops: Loops, telemetry: Telemetry) -> None:
     letting = threading.Event()
 
