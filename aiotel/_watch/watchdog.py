@@ -143,15 +143,15 @@ class Watchdog:
     # On the watchdog's thread.
 
     def _start(self) -> None:
-        if self._thread is None and not self._stopped and not sys.is_finalizing():
-            context = contextvars.Context()
-            thread = threading.Thread(
-                target=context.run, args=(self._run,), name="aiotel-watchdog", daemon=True
-            )
-            self._thread = thread
+        with self._looking:  # two loops may be met at once, and the session may be closed just now
+            self._open_ns = self._clock()
+            if self._thread is not None or self._stopped or sys.is_finalizing():
+                return
+            run = contextvars.Context().run
+            thread = threading.Thread(target=run, args=(self._run,), name="aiotel-watchdog", daemon=True)
             self._pauses.attach()
             thread.start()
-        self._open_ns = self._clock()
+            self._thread = thread
 
     def _run(self) -> None:
         while not self._stopped:
