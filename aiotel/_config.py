@@ -58,6 +58,9 @@ class Config:
     minute where coroutines are made, on that loop's thread; its own warnings say so then, too."""
     unretrieved_after: float = 5.0
     """A failed task that somebody holds, and whose exception nobody has retrieved for so long, is told."""
+    exact_timing: bool = False
+    """Time every step of every task, and count every slow callback: on asyncio's own loops, for about a
+    microsecond a step."""
     redact: Callable[[str], str] | None = None
     """Gives the message of an exception as it may leave the process; in the environment as `module:name`."""
     severity: Callable[[Failure], str | None] | None = None
@@ -194,6 +197,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "stack_frames": _count,
     "coroutine_origins": _boolean,
     "unretrieved_after": _number,
+    "exact_timing": _boolean,
     "redact": _Named,
     "severity": _Named,
 }
@@ -233,6 +237,7 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "stack_frames": _whole,
     "coroutine_origins": _bool_check,
     "unretrieved_after": _seconds,
+    "exact_timing": _bool_check,
     "redact": _callable_check,
     "severity": _callable_check,
 }

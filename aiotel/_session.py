@@ -282,6 +282,9 @@ class Session:
             for error_type in take(ledger.handled):
                 self._metrics.count_handled(error_type)
 
+        for (function, kind), times in self._hooks.slow.take().items():
+            self._metrics.count_slow(function, kind, times)
+
     def _flush(self, timeout: float) -> bool:
         in_time = self._pump.flush(timeout)
         if self._providers is not None:

@@ -22,7 +22,9 @@ from .ledgers import Ledgers, ledger_of
 from .lives import Lives
 from .loops import Detach
 from .retrievals import Retrievals, find
-from .tasks import Tasks
+from .slow import Slow
+from .tasks import Tasks, create_within
+from .timing import Timing
 from .uncaught import Uncaught
 from .unfinished import Unfinished
 
@@ -55,10 +57,19 @@ class Hooks:
     ) -> None:
         self._only = only
         self._on_open = on_open
+        self.slow = Slow()
+        timing = self._timing = Timing(self.slow) if config.exact_timing else None
         self.ledgers = Ledgers(
-            records, rules, only=only, on_open=self._opened, facts=facts, on_closing=self._closes
+            records,
+            rules,
+            only=only,
+            on_open=self._opened,
+            facts=facts,
+            on_closing=self._closes,
+            timing=timing,
         )
-        self._tasks = Tasks(rules, records, self.ledgers.open, config.detach)
+        within = None if timing is None else timing.creating_in_front_of(create_within)
+        self._tasks = Tasks(rules, records, self.ledgers.open, config.detach, within=within)
         self._lives = Lives(
             observations,
             repeats,
@@ -95,6 +106,7 @@ class Hooks:
             "create_task": self._tasks.in_front_of,
             "call_exception_handler": self._errors.in_front_of,
             "close": self.ledgers.closing_in_front_of,
+            **({} if self._timing is None else self._timing.in_front_of()),
         }
         with ExitStack() as stack:
             stack.callback(self._errors.close)
@@ -104,6 +116,8 @@ class Hooks:
             else:
                 stack.callback(loops.attach(methods, first=frozenset({"call_exception_handler"})))
             stack.callback(threadsafe.attach(ledger_of, self._tell_lost))
+            if self._timing is not None:
+                stack.callback(self._timing.attach(self.ledgers.open, only=self._only))
             self._uncaught.attach()
             stack.callback(self._uncaught.detach)
             self._cancellations.attach()
@@ -133,6 +147,7 @@ class Hooks:
         self.ledgers.forget()
         self.unfinished.forget()
         self._lives.forget()
+        self.slow.forget()
 
     def _opened(self) -> None:
         self._uncaught.stand()

@@ -32,6 +32,7 @@ _COUNTERS: Final = {
     names.EXCEPTIONS: ("{exception}", "Exceptions that nobody handled."),
     names.EXCEPTIONS_HANDLED: ("{exception}", "Exceptions of tasks that somebody has retrieved."),
     names.NEVER_AWAITED: ("{coroutine}", "Coroutines that were never awaited."),
+    names.SLOW_CALLBACKS: ("{callback}", "Callbacks that held their event loop for too long."),
     names.FINDINGS: ("{finding}", "Suspected bugs."),
     names.DROPPED: ("{item}", "What aiotel itself lost."),
     names.OVERHEAD_TIME: ("s", "CPU time of aiotel's own thread."),

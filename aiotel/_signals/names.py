@@ -25,6 +25,12 @@ TASK_CREATED_LINE: Final = "asyncio.task.created.line"
 TASK_SCHEDULE_DURATION: Final = (
     "asyncio.task.schedule.duration"  # of a span or a log; the metric has the same name
 )
+# Of a span and, in a histogram, of a function's tasks; with exact timing.
+TASK_RUN_DURATION: Final = "asyncio.task.run.duration"
+TASK_SCHEDULED_DURATION: Final = "asyncio.task.scheduled.duration"
+TASK_WAITING_DURATION: Final = "asyncio.task.waiting.duration"
+TASK_STEPS: Final = "asyncio.task.steps"
+TASK_STEP_LONGEST: Final = "asyncio.task.step.longest"
 TASK_DETACHED_REASON: Final = "asyncio.task.detached.reason"
 TASK_PARENT_TRACE_ID: Final = "asyncio.task.parent.trace_id"
 TASK_PARENT_SPAN_ID: Final = "asyncio.task.parent.span_id"
@@ -48,6 +54,7 @@ EXCEPTION_SOURCE: Final = "asyncio.exception.source"
 EXCEPTION_LEAVES: Final = "asyncio.exception.leaves"
 REPEATED: Final = "asyncio.repeated"
 """How often the same happened again: of a log that tells a number."""
+CALLBACK_TYPE: Final = "asyncio.callback.type"
 FINDING_KIND: Final = "asyncio.finding.kind"
 DROPPED_KIND: Final = "aiotel.dropped.kind"
 
@@ -58,6 +65,7 @@ TASK_STARTED: Final = "asyncio.task.started"
 TASK_DURATION: Final = "asyncio.task.duration"
 EXCEPTIONS: Final = "asyncio.exceptions"
 EXCEPTIONS_HANDLED: Final = "asyncio.exceptions.handled"
+SLOW_CALLBACKS: Final = "asyncio.slow_callbacks"
 NEVER_AWAITED: Final = "asyncio.coroutine.never_awaited"  # the log has the same name
 FINDINGS: Final = "asyncio.findings"
 DROPPED: Final = "aiotel.dropped"
