@@ -106,7 +106,7 @@ class Hooks:
             "create_task": self._tasks.in_front_of,
             "call_exception_handler": self._errors.in_front_of,
             "close": self.ledgers.closing_in_front_of,
-            **({} if self._timing is None else self._timing.in_front_of()),
+            **({} if self._timing is None else self._timing.in_front_of(self._only)),
         }
         with ExitStack() as stack:
             stack.callback(self._errors.close)

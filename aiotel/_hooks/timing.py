@@ -26,9 +26,9 @@ Done = Callable[[Any], None]
 
 _clock = time.monotonic_ns
 REFUSAL: Final = (
-    "exact_timing does not reach {}, whose callbacks are not called by asyncio: no step is timed there, so spans "
-    "do not say how long a task ran, was ready and waited, and slow callbacks are those that the watchdog sees; "
-    "one task in 16 is timed up to its first step. Loops of asyncio's own are timed exactly"
+    "exact_timing does not reach {}, whose callbacks are not called by asyncio: no step is timed there, so "
+    "spans do not say how long a task ran, was ready and waited, and slow callbacks are those that the "
+    "watchdog sees; one task in 16 is timed up to its first step. Loops of asyncio's own are timed exactly"
 )
 
 
@@ -43,8 +43,10 @@ class Timing:
         """Stand in front of whatever loops call; gives back what undoes it."""
         return callbacks.attach(open_ledger, self, only=only)
 
-    def in_front_of(self) -> dict[str, Callable[[Method], Method]]:
-        """What is to stand in front of methods of loops."""
+    def in_front_of(self, only: Any) -> dict[str, Callable[[Method], Method]]:
+        """What is to stand in front of methods of loops, or of the only one."""
+        if only is not None and not isinstance(only, BaseEventLoop):
+            return {}
         return {"_call_soon": callbacks.call_soon_in_front_of}
 
     def open(self, loop: Any, ledger: Ledger, make_done: Callable[[Callable[[], int]], Done]) -> Done:
