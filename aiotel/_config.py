@@ -14,9 +14,11 @@ from typing import Any
 from .errors import ConfigError
 from .observations import Failure
 
-__all__ = ["WITHHOLD", "Config", "usable_config", "withheld"]
+__all__ = ["ADAPTIVE", "WITHHOLD", "Config", "usable_config", "withheld"]
 
 _PREFIX = "AIOTEL_"
+ADAPTIVE = "adaptive"
+"""`stall_after` that follows the loop's habits."""
 WITHHOLD = f"{__name__}:withheld"
 """`AIOTEL_REDACT` in the place of one that cannot be used."""
 _TRUE = frozenset({"true", "1", "yes", "on"})
@@ -56,6 +58,11 @@ class Config:
     coroutine_origins: bool = False
     """When a coroutine was never awaited and the line that dropped it is not known, have Python note for a
     minute where coroutines are made, on that loop's thread; its own warnings say so then, too."""
+    stall_after: float | str | None = None
+    """A callback that takes so long is a stall: None for what the loop itself calls slow
+    (`loop.slow_callback_duration`, 0.1 s), "adaptive" for three times this loop's p99, at least 50 ms."""
+    stall_error_after: float = 5.0
+    """A stall that lasts so long is told at once, and is an error."""
     unretrieved_after: float = 5.0
     """A failed task that somebody holds, and whose exception nobody has retrieved for so long, is told."""
     exact_timing: bool = False
@@ -196,6 +203,8 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "function_limit": _count,
     "stack_frames": _count,
     "coroutine_origins": _boolean,
+    "stall_after": lambda text: text if text == ADAPTIVE else _number(text),
+    "stall_error_after": _number,
     "unretrieved_after": _number,
     "exact_timing": _boolean,
     "redact": _Named,
@@ -236,6 +245,10 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "function_limit": _whole,
     "stack_frames": _whole,
     "coroutine_origins": _bool_check,
+    "stall_after": lambda value: (
+        None if value in (None, ADAPTIVE) else _seconds(value) and f'{_seconds(value)}, or "{ADAPTIVE}"'
+    ),
+    "stall_error_after": _seconds,
     "unretrieved_after": _seconds,
     "exact_timing": _bool_check,
     "redact": _callable_check,

@@ -30,6 +30,7 @@ from ._hooks.exceptions import facts_of
 from ._hooks.hooks import Hooks
 from ._hooks.loops import require_attributes
 from ._inspect.facts import identified
+from ._ledger import Ledger
 from ._mailbox import Mailbox
 from ._pump import Pump
 from ._record import Record, take
@@ -41,8 +42,10 @@ from ._reports.spans import note_raised
 from ._signals import names
 from ._signals.instruments import instruments_of
 from ._signals.logs import Logs
+from ._signals.loops import loops_observed
 from ._signals.metrics import BOUNDS, Counts, Metrics, description_of
 from ._signals.traces.traces import Traces
+from ._watch.watch import Watch
 from .observations import Source
 
 __all__ = ["Session"]
@@ -91,6 +94,13 @@ class Session:
         )
         self._returns = Returns()
         self._duplicates = Duplicates()
+        self._watch = Watch(
+            config,
+            wall_ns=self._clock.wall_ns,
+            observations=self._observations,
+            repeats=self._repeats,
+            returns=self._returns,
+        )
         self._hooks = Hooks(
             config,
             rules=self._traces.rules,
@@ -103,6 +113,7 @@ class Session:
             only=loop,
             facts=partial(facts_of, frames=config.stack_frames) if _wants_span_events() else None,
             on_open=self._loop_opened,
+            on_close=self._watch.unwatch,
         )
         self._ledgers = self._hooks.ledgers
         self._wire_metrics(meter_provider, version)
@@ -160,6 +171,8 @@ class Session:
         self._closed = True
         atexit.unregister(self.at_exit)
         self._detach()
+        self._watch.stop()
+        self._watch.look(self._metrics)
         self._hooks.conclude(certain=certain)
         in_time = self._pump.stop(self._last, timeout, first=self._tell_the_facts)
         self._duplicates.close()
@@ -190,7 +203,8 @@ class Session:
     ) -> None:
         self.close(timeout=self.config.flush_timeout)
 
-    def _loop_opened(self) -> None:
+    def _loop_opened(self, loop: AbstractEventLoop, ledger: Ledger) -> None:
+        self._watch.watch(loop, ledger)
         self._pump.start()
         self._returns.let_go()
 
@@ -203,11 +217,12 @@ class Session:
                 loops=self._ledgers.count,
                 functions=self._ledgers.functions,
                 dropped=self._count_dropped,
-                overhead_ns=lambda: self._pump.cpu_ns,
+                overhead_ns=lambda: self._pump.cpu_ns + self._watch.cpu_ns(),
             ),
             function_limit=self.config.function_limit,
             sources=get_args(Source),
             findings=KINDS,
+            observed=loops_observed(self._watch.health),
         )
         self._meter_provider = provider
         self._instruments = instruments_of(
@@ -231,7 +246,7 @@ class Session:
     def _count_dropped(self) -> Mapping[str, int]:
         return {
             "records": self._ledgers.dropped() + self._records.dropped,
-            "failures": self._observations.dropped + self._repeats.dropped,
+            "failures": self._observations.dropped + self._repeats.dropped + self._watch.dropped(),
             "faults": faults.count - self._faults,
         }
 
@@ -243,6 +258,7 @@ class Session:
         self._traces.look()
         self._join_readers()
         self._absorb()
+        self._watch.look(self._metrics)
         self._hooks.look()
 
     def _join_readers(self) -> None:
@@ -330,6 +346,7 @@ class Session:
             return
         self._pid = os.getpid()
         self._hooks.forget()
+        self._watch.forget()
         self._traces.forget()
         self._faults = faults.count
         self._metrics.forget()

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
+    "CallbackType",
     "Cancellation",
     "CancelledBy",
+    "Cause",
     "DestroyedPending",
     "ExceptionFacts",
     "Failure",
@@ -17,6 +19,8 @@ __all__ = [
     "NotClosed",
     "Retrieved",
     "Source",
+    "Stall",
+    "StallEnded",
     "TaskFacts",
     "UnfinishedCancellation",
     "Unretrieved",
@@ -40,6 +44,11 @@ CancelledBy = Literal[
 """Who or what cancelled a task: the values of `asyncio.task.cancelled.by`."""
 Unstarted = Literal["closed", "not running", "ended"]
 """Why a task has not started: its loop was closed, or does not run, or the process has ended."""
+
+Cause = Literal["cpu", "sleep", "io", "lock", "gil", "gc", "descheduled", "import", "crowded"]
+"""Why a loop was blocked: the values of `asyncio.stall.cause`."""
+CallbackType = Literal["task", "callback", "timer", "reader"]
+"""What of a loop ran: the values of `asyncio.callback.type`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,4 +229,39 @@ class NotClosed:
     function: str
     suspended: Frame
     time_ns: int
+    context: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stall:
+    """A loop that was blocked, or still is: then it has not `ended`, and `duration_ns` is so far.
+
+    `function` is what was at fault (module.qualname), `at` its line, `stack` all from the callback to where
+    the thread was, outermost first; none of it where the stack could not be seen. `evidence` says what
+    `cause` was told from. `task` ran at the time; `waited` counts those that could have gone on meanwhile.
+    """
+
+    cause: Cause
+    evidence: str
+    duration_ns: int
+    ended: bool
+    time_ns: int
+    function: str | None = None
+    at: Frame | None = None
+    stack: tuple[Frame, ...] = ()
+    task: TaskFacts | None = None
+    waited: int = 0
+    serious: bool = False
+    """It took so long that it is an error."""
+    context: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StallEnded:
+    """A stall that was told while it lasted is over."""
+
+    stall: Stall
+    duration_ns: int
+    time_ns: int
+    task: TaskFacts | None = None
     context: None = None

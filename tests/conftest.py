@@ -25,6 +25,9 @@ from aiotel._faults import faults
 
 T = TypeVar("T")
 
+NEVER_S = 3600.0
+"""A busy machine blocks loops now and then. Tests of other things do not want to hear of it."""
+
 
 @dataclass(frozen=True)
 class Loops:
@@ -79,8 +82,9 @@ class Telemetry:
         self.session: aiotel.Session | None = None
 
     def start(self, **settings: Any) -> aiotel.Session:
-        """Instrument with these settings."""
+        """Instrument with these settings; stalls are for those to see who ask for them."""
         loop = settings.pop("loop", None)
+        settings.setdefault("stall_after", NEVER_S)
         self.session = aiotel.instrument(
             aiotel.Config(**settings),
             tracer_provider=self.tracer_provider,

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
+from .._inspect.coroutines import coroutines, frame_of
 from .._inspect.plumbing import is_plumbing
 from ..observations import Frame
 
@@ -21,8 +22,6 @@ __all__ = [
     "below",
     "can_be_seen",
     "cancelled_error",
-    "coroutines",
-    "frame_of",
     "handled",
     "name_of",
     "name_of_frame",
@@ -39,9 +38,6 @@ WOKEN: Final = 4
 """How many of those that a task wakes are looked at."""
 
 _MISSING: Final = object()
-# In a coroutine object these name what it awaits: for native ones, for generators, for async generators.
-_AWAITED: Final = ("cr_await", "gi_yieldfrom", "ag_await")
-_FRAMES: Final = ("cr_frame", "gi_frame", "ag_frame")
 
 
 def below(task: Any) -> Iterator[Any]:
@@ -114,25 +110,6 @@ def can_be_seen(loop: Any) -> bool:
     return sys.version_info >= (3, 14) or hasattr(loop, "_ready")
 
 
-def coroutines(task: Any) -> Iterator[Any]:
-    """The task's coroutine, the one that this awaits, and so on."""
-    coroutine = task.get_coro()
-    for _ in range(DEPTH):
-        if coroutine is None:
-            return
-        yield coroutine
-        coroutine = _awaited(coroutine)
-
-
-def _awaited(coroutine: Any) -> Any:
-    for name in _AWAITED:
-        awaited = getattr(coroutine, name, _MISSING)
-        if awaited is not _MISSING:
-            return awaited
-    # A step of an async generator names nothing, but it refers to its generator.
-    return next((each for each in gc.get_referents(coroutine) if hasattr(each, "ag_frame")), None)
-
-
 def handled(task: Any) -> CancelledError | None:
     """The cancellation that the task is handling just now, in an `except` or a `finally`."""
     for coroutine in coroutines(task):
@@ -170,11 +147,6 @@ def name_of(coroutine: Any) -> str:
 def name_of_frame(frame: Any) -> str:
     """The function that runs in a frame: module.qualname."""
     return f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"
-
-
-def frame_of(coroutine: Any) -> Any:
-    """The frame in which a coroutine stands."""
-    return next((frame for name in _FRAMES if (frame := getattr(coroutine, name, None)) is not None), None)
 
 
 def place(task: Any) -> Frame | None:

@@ -6,7 +6,8 @@ import asyncio
 import gc
 from typing import Any, Final
 
-from .chains import coroutines, name_of
+from .._inspect.coroutines import coroutines
+from .chains import name_of
 
 __all__ = ["deadline_of"]
 

@@ -36,8 +36,9 @@ LOST = "Exception in run_coroutine_threadsafe was never retrieved"
 class Hooks:
     """What stands in asyncio, and what it has seen that is not told yet.
 
-    Records go to one mailbox, observations to the other; `on_open` is called when a loop is met for the first
-    time. With `only`, nothing but that loop is looked at.
+    Records go to one mailbox, observations to the other; `on_open` gets each loop that is met for the first
+    time, and its ledger, `on_close` the ledger of a loop that is about to be closed. With `only`, nothing but
+    that loop is looked at.
     """
 
     def __init__(
@@ -53,11 +54,14 @@ class Hooks:
         duplicates: Duplicates,
         only: Any,
         facts: Facts | None,
-        on_open: Callable[[], None],
+        on_open: Callable[[Any, Ledger], None],
+        on_close: Callable[[Ledger], None],
     ) -> None:
         self._only = only
         self._on_open = on_open
-        self.slow = Slow()
+        self._on_close = on_close
+        after = config.stall_after
+        self.slow = Slow(int(after * 1e9) if isinstance(after, int | float) else None)
         timing = self._timing = Timing(self.slow) if config.exact_timing else None
         self.ledgers = Ledgers(
             records,
@@ -149,13 +153,14 @@ class Hooks:
         self._lives.forget()
         self.slow.forget()
 
-    def _opened(self) -> None:
+    def _opened(self, loop: Any, ledger: Ledger) -> None:
         self._uncaught.stand()
-        self._on_open()
+        self._on_open(loop, ledger)
 
     def _closes(self, loop: Any, ledger: Ledger) -> None:
         self._uncaught.stand()
         self._lives.loop_closes(loop, ledger)
+        self._on_close(ledger)
 
     def _tell_uncaught(self, exception: BaseException, source: Source, words: str) -> bool:
         failed = None if source == "unraisable" else find(self.ledgers.followed(), exception)

@@ -38,7 +38,7 @@ class Ledgers:
         rules: Rules,
         *,
         only: Any = None,
-        on_open: Callable[[], None],
+        on_open: Callable[[Any, Ledger], None],
         on_closing: Callable[[Any, Ledger], None],
         facts: Facts | None = None,
         timing: Timing | None = None,
@@ -133,7 +133,7 @@ class Ledgers:
             _take_off(ledger)
             return None
         try:
-            self._on_open()
+            self._on_open(loop, ledger)
         except Exception as error:  # noqa: BLE001  # no thread can be started: the program's task is made all the same
             faults.add(error)
         return ledger

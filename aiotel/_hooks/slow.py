@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from .._ledger import Ledger
 from .._record import take
+from ..observations import CallbackType
 from .callees import callee_of, reads
 from .functions import name_of
 from .sources import is_of_a_file
 
-__all__ = ["CallbackType", "Slow"]
+__all__ = ["Slow"]
 
-CallbackType = Literal["task", "callback", "timer", "reader"]
-"""A step of a task; what `call_soon` was given, as are done callbacks; what `call_later` was given; what is
-called because a file is ready, to be read or to be written."""
 WAITING: Final = 65536
 """How many may wait to be counted."""
 
@@ -43,7 +41,10 @@ class Slow:
         self.add(record.function.name if known and record is not None else name_of(task.get_coro()), "task")
 
     def add_callback(self, loop: Any, handle: Any, callback: Any) -> None:
-        """Count what a handle has called, which it may have forgotten since."""
+        """Count what a handle has called, which it may have forgotten since.
+
+        What is called because a file can be written to counts as a reader, too.
+        """
         function = callee_of(callback)
         if isinstance(handle, asyncio.TimerHandle):
             self.add(function, "timer")

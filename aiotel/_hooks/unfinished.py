@@ -14,13 +14,14 @@ from typing import Any, Final
 
 from .._borrowed import Returns
 from .._faults import faults
+from .._inspect.coroutines import coroutines, frame_of
 from .._ledger import Ledger
 from .._mailbox import Mailbox
 from .._record import AnyRecord, Record
 from .._repeats import Repeats
 from .._visits import ask
 from ..observations import Cancellation, UnfinishedCancellation
-from .chains import coroutines, frame_of, handled, pending, place
+from .chains import handled, pending, place
 from .errors import task_facts
 from .explanations import asked, by_message, message_in, record_of
 from .requests import REQUESTS, Request, Watch, first_of

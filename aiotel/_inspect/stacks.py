@@ -18,10 +18,11 @@ from typing import Any, Final, NamedTuple
 
 from .._record import line_of
 
-__all__ = ["Place", "stack_of"]
+__all__ = ["Place", "stack_of", "top_of"]
 
 _frames: Final = (sys._current_frames,)
 _position: Final = attrgetter("f_code", "f_lasti")
+_code: Final[Any] = attrgetter("f_code")
 _globals: Final = attrgetter("f_globals")
 _step: Any = getattr
 
@@ -57,6 +58,15 @@ def stack_of(ident: int, limit: int) -> list[Place]:
         Place(code, instruction, module if isinstance(module, str) else "")
         for (code, instruction), module in found
     ]
+
+
+def top_of(ident: int) -> CodeType | None:
+    """The code that this thread is in; None where there is no such thread."""
+    try:
+        code: CodeType = next(map(_code, map(getitem, map(call, _frames), (ident,))))
+    except KeyError:
+        return None
+    return code
 
 
 def _walk(ident: int, limit: int) -> Iterable[tuple[tuple[CodeType, int], object]]:

@@ -13,6 +13,8 @@ from ..observations import (
     NeverStarted,
     NotClosed,
     Retrieved,
+    Stall,
+    StallEnded,
     UnfinishedCancellation,
     Unretrieved,
 )
@@ -22,6 +24,7 @@ from .failures import Failures
 from .lives import FINDINGS, Destroyeds, NotCloseds, Unstarteds
 from .reports import Sort
 from .retrievals import Retrievals, Unretrieveds
+from .stalls import StallEnds, Stalls
 
 __all__ = ["KINDS", "Counters", "sorts"]
 
@@ -56,4 +59,6 @@ def sorts(counters: Counters, config: Config) -> Mapping[type, Sort]:
         DestroyedPending: Destroyeds(counters.count_finding),
         NeverStarted: Unstarteds(counters.count_finding),
         NotClosed: NotCloseds(counters.count_finding),
+        Stall: Stalls(),
+        StallEnded: StallEnds(),
     }

@@ -26,13 +26,21 @@ Observe = Callable[[], Iterable[Observation]]
 _LEVELS: Final = {
     names.EVENTLOOP_COUNT: ("{loop}", "Event loops that have run tasks and are open."),
     names.TASK_COUNT: ("{task}", "Tasks that have not ended."),
+    names.EVENTLOOP_HANDLE_COUNT: ("{handle}", "Callbacks that wait for their turn or their time."),
+}
+_GAUGES: Final = {
+    names.EVENTLOOP_UTILIZATION: ("1", "The busiest loop's share of time in which it ran something."),
+    names.EVENTLOOP_HEARTBEAT_AGE: ("s", "Since when the loop that is stuck for longest has not gone on."),
 }
 _COUNTERS: Final = {
+    names.EVENTLOOP_TIME: ("s", "Time in which event loops ran something, or waited for something to run."),
+    names.EVENTLOOP_CPU_TIME: ("s", "CPU time of the threads of event loops."),
+    names.EVENTLOOP_ITERATIONS: ("{iteration}", "Iterations of event loops."),
+    names.SLOW_CALLBACKS: ("{callback}", "Callbacks that blocked their loop for longer than the threshold."),
     names.TASK_STARTED: ("{task}", "Tasks that were created."),
     names.EXCEPTIONS: ("{exception}", "Exceptions that nobody handled."),
     names.EXCEPTIONS_HANDLED: ("{exception}", "Exceptions of tasks that somebody has retrieved."),
     names.NEVER_AWAITED: ("{coroutine}", "Coroutines that were never awaited."),
-    names.SLOW_CALLBACKS: ("{callback}", "Callbacks that held their event loop for too long."),
     names.FINDINGS: ("{finding}", "Suspected bugs."),
     names.DROPPED: ("{item}", "What aiotel itself lost."),
     names.OVERHEAD_TIME: ("s", "CPU time of aiotel's own thread."),
@@ -48,6 +56,8 @@ class Instruments:
         self._carried: dict[str, dict[frozenset[tuple[str, Any]], int | float]] = {}
         for name, words in _LEVELS.items():
             meter.create_observable_up_down_counter(name, [partial(self._level, name)], *words)
+        for name, words in _GAUGES.items():
+            meter.create_observable_gauge(name, [partial(self._gauge, name)], *words)
         for name, words in _COUNTERS.items():
             meter.create_observable_counter(name, [partial(self._count, name)], *words)
 
@@ -68,6 +78,10 @@ class Instruments:
     def _level(self, name: str, options: CallbackOptions) -> Iterable[Observation]:
         observe = self._observed.get(name)
         return [Observation(0)] if observe is None else observe()
+
+    def _gauge(self, name: str, options: CallbackOptions) -> Iterable[Observation]:
+        observe = self._observed.get(name)
+        return [] if observe is None else observe()
 
     def _count(self, name: str, options: CallbackOptions) -> Iterable[Observation]:
         return [Observation(value, dict(key)) for key, value in self._totals(name).items()]

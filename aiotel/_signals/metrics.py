@@ -23,32 +23,20 @@ from .instruments import Observe
 __all__ = ["BOUNDS", "Counts", "Metrics", "Series"]
 
 _LIFETIMES: Final = (
-    *(
-        0.0005,
-        0.001,
-        0.0025,
-        0.005,
-        0.01,
-        0.025,
-        0.05,
-        0.1,
-        0.25,
-        0.5,
-        1.0,
-        2.5,
-        5.0,
-        10.0,
-        30.0,
-        60.0,
-        300.0,
-    ),
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+    *(300.0,),
 )
 _TURNS: Final = (
-    *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
-    *(5.0, 10.0),
+    *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
+    *(2.5, 5.0, 10.0),
 )
 BOUNDS: Final[Mapping[str, tuple[float, ...]]] = {
     names.TASK_DURATION: _LIFETIMES,
+    names.EVENTLOOP_DELAY: (
+        *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+        10.0,
+    ),
+    names.EVENTLOOP_STALL_DURATION: (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
     names.TASK_SCHEDULE_DURATION: _TURNS,
     names.TASK_RUN_DURATION: _TURNS,
     names.TASK_SCHEDULED_DURATION: _TURNS,
@@ -57,6 +45,8 @@ BOUNDS: Final[Mapping[str, tuple[float, ...]]] = {
 """Bucket boundaries of our histograms, in seconds."""
 
 _DESCRIPTIONS: Final = {
+    names.EVENTLOOP_DELAY: "How long a callback that is ready may have to wait: one iteration of the loop.",
+    names.EVENTLOOP_STALL_DURATION: "How long event loops were blocked, where that was for too long.",
     names.TASK_DURATION: "How long tasks lived, from their creation to their end.",
     names.TASK_SCHEDULE_DURATION: (
         "How long tasks waited for their first step (of 1 task in 16, of all with exact timing)."
@@ -65,10 +55,12 @@ _DESCRIPTIONS: Final = {
     names.TASK_SCHEDULED_DURATION: "How long tasks were ready to run and had to wait for the loop.",
     names.TASK_WAITING_DURATION: "How long tasks waited for something else than the loop.",
 }
-_CALLBACK_TYPES: Final = ("task", "callback", "timer", "reader")
 _OUTCOMES: Final = (RETURNED, RAISED, CANCELLED, PENDING)
 _CAPPED: Final = frozenset({names.CODE_FUNCTION_NAME, names.ERROR_TYPE})
 """The attributes whose values nobody bounds but we."""
+
+RECORDED: Final = 200
+"""Where the SDK is to record values one by one, so many short ones at a time."""
 
 Attributes = tuple[tuple[str, str], ...]
 
@@ -118,6 +110,15 @@ class Series:
             below = upto
         self.buckets[-1] += len(durations_ns) - below
 
+    def add_short(self, count: int, total_ns: int) -> None:
+        """Count values that are within the first bucket; the least is not known, but their mean is."""
+        self.total += total_ns / 1e9
+        self.buckets[0] += count
+        mean = total_ns / count / 1e9
+        self.low, self.high = min(self.low, mean), max(self.high, mean)
+        for reader, (lowest, highest) in self._intervals.items():
+            self._intervals[reader] = (min(lowest, mean), max(highest, mean))
+
     def extremes_since(self, reader: int) -> tuple[float, float]:
         """The least and the greatest value since this reader, by its id, asked last."""
         extremes = self._intervals.get(reader, (self.low, self.high))
@@ -148,8 +149,8 @@ class Metrics:
             names.EXCEPTIONS: [((names.EXCEPTION_SOURCE, source),) for source in sources],
             names.EXCEPTIONS_HANDLED: [()],
             names.NEVER_AWAITED: [()],
-            names.SLOW_CALLBACKS: [((names.CALLBACK_TYPE, each),) for each in _CALLBACK_TYPES],
             names.FINDINGS: [((names.FINDING_KIND, kind),) for kind in findings],
+            names.SLOW_CALLBACKS: [()],
         }
         self._counted = self._from_zero()
         self._series: dict[tuple[str, Attributes], Series] = {}
@@ -215,6 +216,16 @@ class Metrics:
         with self._lock:
             self._add(name, attributes, durations_ns)
 
+    def measure_short(self, name: str, count: int, total_ns: int) -> None:
+        """Add so many values that are within the first bucket, and are not told apart."""
+        with self._lock:
+            recorder = self._recorders.get(name)
+            if recorder is None:
+                self._series_of(name, ()).add_short(count, total_ns)
+                return
+            for _ in range(min(count, RECORDED)):
+                recorder.record(total_ns / count / 1e9)
+
     def absorb(self, functions: Iterable[Function]) -> None:
         """Take the durations that loops have noted. Any thread but a loop's."""
         with self._lock:
@@ -247,10 +258,13 @@ class Metrics:
             for duration_ns in durations_ns:
                 recorder.record(duration_ns / 1e9, dict(attributes))
             return
+        self._series_of(name, attributes).add(durations_ns)
+
+    def _series_of(self, name: str, attributes: Attributes) -> Series:
         series = self._series.get((name, attributes))
         if series is None:
             series = self._series[name, attributes] = Series(name, dict(attributes))
-        series.add(durations_ns)
+        return series
 
     def _absorb_times(self, function: str, times: FunctionTimes) -> None:
         for name, durations in (

@@ -146,7 +146,7 @@ def test_what_was_slow_is_counted_by_its_kind_and_function(
         await done.wait()
         await asyncio.sleep(0)
 
-    telemetry.start(exact_timing=True)
+    telemetry.start(exact_timing=True, stall_after=None)
     loops.run(main())
 
     assert {(kind, function): 1} == counted(telemetry)
@@ -161,7 +161,7 @@ def test_the_loops_own_limit_is_asked_each_time(loops: Loops, telemetry: Telemet
             loop.call_soon(burn)
             await asyncio.sleep(0)
 
-    telemetry.start(exact_timing=True)
+    telemetry.start(exact_timing=True, stall_after=None)
     loops.run(main())
 
     assert {("callback", "burn"): 1} == counted(telemetry)
@@ -173,7 +173,7 @@ def test_what_is_over_in_a_moment_is_never_slow(telemetry: Telemetry) -> None:
         loop.slow_callback_duration = 0
         await asyncio.gather(*[asyncio.sleep(0) for _ in range(1000)])
 
-    telemetry.start(exact_timing=True)
+    telemetry.start(exact_timing=True, stall_after=None)
     Loops("asyncio", asyncio.new_event_loop).run(main())
 
     assert sum(counted(telemetry).values()) < 200
@@ -195,7 +195,7 @@ def test_a_slow_eager_step_is_not_its_creators_as_well(telemetry: Telemetry) -> 
         await asyncio.sleep(0)
 
     tasks: list[asyncio.Task[None]] = []
-    telemetry.start(exact_timing=True)
+    telemetry.start(exact_timing=True, stall_after=None)
     Loops("eager", asyncio.new_event_loop, eager=True).run(main())
 
     assert {("task", "eager"): 1} == counted(telemetry)
@@ -216,7 +216,7 @@ def test_quick_eager_steps_that_add_up_make_their_creator_slow(telemetry: Teleme
         await asyncio.sleep(0)
 
     tasks: list[asyncio.Task[None]] = []
-    telemetry.start(exact_timing=True)
+    telemetry.start(exact_timing=True, stall_after=None)
     Loops("eager", asyncio.new_event_loop, eager=True).run(main())
 
     assert {("callback", "creates"): 1} == counted(telemetry)
@@ -224,7 +224,7 @@ def test_quick_eager_steps_that_add_up_make_their_creator_slow(telemetry: Teleme
 
 def test_a_step_of_a_task_that_nobody_knows_is_named_by_its_coroutine(telemetry: Telemetry) -> None:
     async def older() -> None:
-        telemetry.start(exact_timing=True)
+        telemetry.start(exact_timing=True, stall_after=None)
         await asyncio.sleep(0)
         burn()
 

@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 import aiotel
 from aiotel.testing import ReceivedLog, Receiver
 
-from ..conftest import Loops
+from ..conftest import NEVER_S, Loops
 
 DOWN = f"{__name__}.down"
 PREFIX = "asyncio.task.cancelled."
@@ -48,7 +48,10 @@ class Wire:
         self._logs.add_log_record_processor(SimpleLogRecordProcessor(logs))
         self._metrics = MeterProvider([self.reader], resource=resource, shutdown_on_exit=False)
         self.session = aiotel.instrument(
-            tracer_provider=self._traces, logger_provider=self._logs, meter_provider=self._metrics
+            aiotel.Config(stall_after=NEVER_S),
+            tracer_provider=self._traces,
+            logger_provider=self._logs,
+            meter_provider=self._metrics,
         )
         self.session._hooks.unfinished.limit_ns = int(LIMIT_S * 1e9)
 

@@ -25,6 +25,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 import aiotel
 from aiotel.testing import ReceivedLog, ReceivedMetricPoint, ReceivedSpan, Receiver
 
+from ..conftest import NEVER_S
+
 
 @dataclass(frozen=True)
 class Program:
@@ -92,8 +94,12 @@ class Told:
 
 @contextmanager
 def wire(capsys: pytest.CaptureFixture[str], **settings: Any) -> Iterator[Told]:
-    """Telemetry goes to a receiver while this lasts; afterwards it is there to be looked at."""
+    """Telemetry goes to a receiver while this lasts; afterwards it is there to be looked at.
+
+    Stalls are for those to see who ask for them.
+    """
     told = Told()
+    settings.setdefault("stall_after", NEVER_S)
     resource = Resource({})
     with Receiver() as receiver:
         spans = TracerProvider(resource=resource, shutdown_on_exit=False)

@@ -1,0 +1,41 @@
+"""Walk through the coroutines that a task is made of, and their frames; on the loop's thread."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import Any, Final
+
+__all__ = ["coroutines", "frame_of"]
+
+DEPTH: Final = 200
+"""How many coroutines of a task are looked at."""
+
+_MISSING: Final = object()
+# In a coroutine object these name what it awaits: for native ones, for generators, for async generators.
+_AWAITED: Final = ("cr_await", "gi_yieldfrom", "ag_await")
+_FRAMES: Final = ("cr_frame", "gi_frame", "ag_frame")
+
+
+def frame_of(coroutine: Any) -> Any:
+    """The frame in which a coroutine stands."""
+    return next((frame for name in _FRAMES if (frame := getattr(coroutine, name, None)) is not None), None)
+
+
+def coroutines(task: Any) -> Iterator[Any]:
+    """The task's coroutine, the one that this awaits, and so on."""
+    coroutine = task.get_coro()
+    for _ in range(DEPTH):
+        if coroutine is None:
+            return
+        yield coroutine
+        coroutine = _awaited(coroutine)
+
+
+def _awaited(coroutine: Any) -> Any:
+    for name in _AWAITED:
+        awaited = getattr(coroutine, name, _MISSING)
+        if awaited is not _MISSING:
+            return awaited
+    # A step of an async generator names nothing, but it refers to its generator.
+    return next((each for each in gc.get_referents(coroutine) if hasattr(each, "ag_frame")), None)

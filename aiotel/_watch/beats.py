@@ -1,0 +1,57 @@
+"""What the watchdog asks of a loop, however it comes by the answer."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from .._record import AnyRecord
+
+__all__ = ["Beat", "Ended", "Times"]
+
+
+class Ended(NamedTuple):
+    """A stall that is over, by the monotonic clock, and who slept too long because of it."""
+
+    from_ns: int
+    to_ns: int
+    thread_ns: int
+    """The CPU time of the loop's thread at the end."""
+    waited: tuple[tuple[AnyRecord, int], ...]
+
+
+class Times(NamedTuple):
+    """What a loop has done with its time."""
+
+    active_ns: int
+    idle_ns: int
+    iterations: int
+
+
+class Beat(Protocol):
+    """How a loop is seen to go on."""
+
+    ident: int
+    """The loop's thread by `threading.get_ident`, and by the system's number; 0 until it is known."""
+    native_id: int
+    base_depth: int | None
+    """How many frames are below those of a callback, where the stack does not show it."""
+    threshold_ns: int
+    stalls: list[Ended]
+
+    def mark(self) -> int:
+        """Above zero while the loop is in a callback; else the same number while nothing happens."""
+
+    def look(self, now_ns: int, held_ns: int) -> None:
+        """Do what has to be done now and then; `held_ns` the GIL was held until now. One thread at a time."""
+
+    def since_ns(self) -> int:
+        """Since when the loop has not been seen to go on; 0 where it waits for something, or does not run."""
+
+    def take_delays(self) -> tuple[int, int, list[int]]:
+        """How late the loop was: so many times shortly, for so long together, and the others; ns."""
+
+    def times(self) -> Times | None:
+        """What it has done with its time; None where that cannot be had."""
+
+    def detach(self) -> None:
+        """Leave the loop as it was found."""

@@ -1,0 +1,130 @@
+"""Tell which function blocked a loop, from the stacks that were seen meanwhile."""
+
+from __future__ import annotations
+
+import sysconfig
+from collections import Counter
+from collections.abc import Sequence
+from os.path import sep
+from typing import Final, NamedTuple
+
+from .._inspect.plumbing import is_plumbing
+from .._inspect.stacks import Place
+from ..observations import CallbackType, Cause
+from .evidence import Sample
+
+__all__ = ["Culprit", "culprit_of", "from_callback", "imports"]
+
+_LIBRARY: Final = tuple(
+    {path + sep for name, path in sysconfig.get_paths().items() if name in ("stdlib", "platstdlib")}
+)
+_PACKAGES: Final = (f"{sep}site-packages{sep}", f"{sep}dist-packages{sep}")
+_READERS: Final = ("_read_ready", "_write_ready", "_accept_connection", "_sock_", "data_received")
+
+
+class Culprit(NamedTuple):
+    """The function at fault, and the stack to tell with it, outermost first."""
+
+    place: Place | None
+    stack: tuple[Place, ...]
+    callback: CallbackType
+
+
+def from_callback(stack: Sequence[Place], base_depth: int | None) -> tuple[Place, ...]:
+    """The stack (innermost first) from the callback that the loop runs, outermost first.
+
+    `base_depth` is how many functions are below it; where that is not known, those of asyncio's loops and
+    runners are looked for. Empty where there is no callback.
+    """
+    outermost_first = tuple(reversed(stack))
+    if base_depth is not None:
+        return outermost_first[base_depth:]
+    for number in range(len(outermost_first) - 1, -1, -1):
+        if _is_loop(outermost_first[number]):
+            return outermost_first[number + 1 :]
+    return ()
+
+
+def culprit_of(samples: Sequence[Sample], cause: Cause) -> Culprit:
+    """The innermost function of the program that all looks have in common, on its most frequent line.
+
+    Of an import it is the function that imports, not what is imported.
+    """
+    stacks = [sample.stack for sample in samples if sample.stack]
+    if cause == "import":
+        stacks = [before_import(stack) for stack in stacks]
+    callback: CallbackType = "task" if any(sample.task_id for sample in samples) else "callback"
+    if not stacks:
+        return Culprit(None, (), callback)
+    depth = _common(stacks)
+    if callback == "callback" and any(_reads(place) for place in stacks[0]):
+        callback = "reader"
+    for level in range(depth - 1, -1, -1):
+        if _is_programs(stacks[0][level]):
+            return _at(stacks, level, callback)
+    return _hottest(stacks, callback)
+
+
+def before_import(stack: tuple[Place, ...]) -> tuple[Place, ...]:
+    """The stack down to what imports."""
+    for number, place in enumerate(stack):
+        if imports(place):
+            return stack[: max(1, number)]
+    return stack
+
+
+def imports(place: Place) -> bool:
+    """Whether this is where Python imports a module."""
+    return place.code.co_filename.startswith("<frozen importlib")
+
+
+def _common(stacks: Sequence[tuple[Place, ...]]) -> int:
+    """How many functions, from the outermost, are the same in all."""
+    depth = 0
+    for places in zip(*stacks, strict=False):
+        if any(place.code is not places[0].code for place in places):
+            break
+        depth += 1
+    return depth
+
+
+def _at(stacks: Sequence[tuple[Place, ...]], level: int, callback: CallbackType) -> Culprit:
+    place, _ = Counter(stack[level] for stack in stacks).most_common(1)[0]
+    leaf, _ = Counter(stack for stack in stacks if stack[level] == place).most_common(1)[0]
+    return Culprit(place, leaf, callback)
+
+
+def _hottest(stacks: Sequence[tuple[Place, ...]], callback: CallbackType) -> Culprit:
+    """They have no function of the program's in common: the most frequent of all that were seen."""
+    found = Counter(place.code for stack in stacks if (place := _innermost(stack)) is not None)
+    if not found:
+        return Culprit(stacks[0][-1], stacks[0], callback)
+    code, _ = found.most_common(1)[0]
+    for stack in stacks:
+        place = _innermost(stack)
+        if place is not None and place.code is code:
+            return Culprit(place, stack, callback)
+    raise AssertionError("it was counted")
+
+
+def _innermost(stack: Sequence[Place]) -> Place | None:
+    return next((place for place in reversed(stack) if _is_programs(place)), None)
+
+
+def _is_programs(place: Place) -> bool:
+    """Whether it is the program's own code, or of a package that it uses: not Python's library."""
+    file = place.code.co_filename
+    if is_plumbing(place.module) or file.startswith("<frozen "):
+        return False
+    return not file.startswith(_LIBRARY) or any(packages in file for packages in _PACKAGES)
+
+
+def _is_loop(place: Place) -> bool:
+    """Whether this runs callbacks: of asyncio's loops, or what has called a loop that shows no frames."""
+    if place.module in {"asyncio.events", "asyncio.base_events"}:
+        return place.code.co_name in {"_run", "_run_once", "run_forever", "run_until_complete"}
+    return place.module in {"asyncio.runners", "uvloop"}
+
+
+def _reads(place: Place) -> bool:
+    return place.module.startswith("asyncio.") and place.code.co_name.startswith(_READERS)

@@ -1,0 +1,102 @@
+"""Follow one tick of a loop that takes long: look now and then, and keep what was seen."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Final
+
+from .._inspect.glances import glance, size_of, task_id_of
+from .._inspect.stacks import stack_of
+from .._ledger import Ledger
+from .._record import AnyRecord
+from ..observations import Stall
+from .beats import Beat
+from .culprits import from_callback
+from .evidence import Glimpse, Sample
+from .kernel import Usage, call_of, usage_of
+
+__all__ = ["Followed", "Share", "threshold_ns_of"]
+
+SAMPLES: Final = 12
+"""How often a stack is looked at: at half the threshold, at the threshold, at doubling times."""
+GLIMPSES: Final = 400
+DEPTH: Final = 200
+
+
+class Share:
+    """CPU time at some moment, to see how much of a later time was used."""
+
+    __slots__ = ("at_ns", "process_ns", "thread_ns")
+
+    def __init__(self, at_ns: int, thread_ns: int | None, process_ns: int) -> None:
+        self.at_ns = at_ns
+        self.thread_ns = thread_ns
+        self.process_ns = process_ns
+
+
+class Followed:
+    """A tick that is followed, and is a stall once it has taken as long as the threshold."""
+
+    def __init__(self, ledger: Ledger, beat: Beat, since_ns: int, before: Share | None) -> None:
+        self.since_ns = since_ns
+        self.before = before
+        """The CPU times when the loop was last seen to go on."""
+        self.told = False
+        self.as_told: Stall | None = None
+        self.over_threshold = False
+        self.held_ns = 0
+        self.record: AnyRecord | None = None
+        """Of the task that ran; of an eager task in its first step, too."""
+        self.waited: list[AnyRecord] = []
+        self.samples: list[Sample] = []
+        self.glimpses: list[Glimpse] = []
+        self.queued: tuple[int, Usage | None] = (0, None)
+        self._ledger = ledger
+        self._beat = beat
+        self._next_ns = 0
+
+    def glimpse(self, now_ns: int) -> None:
+        """See which task runs, and how many callbacks are still to be run."""
+        if len(self.glimpses) < GLIMPSES:
+            self.glimpses.append(Glimpse(now_ns, task_id_of(self._ledger.loop), _waiting(self._ledger)))
+
+    def sample(self, now_ns: int) -> bool:
+        """Look at the stack, where it is time to."""
+        if now_ns < self._next_ns or len(self.samples) >= SAMPLES or not self._beat.ident:
+            return False
+        self._next_ns = now_ns + max(1, now_ns - self.since_ns)
+        task_id = task_id_of(self._ledger.loop)
+        stack = from_callback(stack_of(self._beat.ident, DEPTH), self._beat.base_depth)
+        record = self._record_of(task_id)
+        if record is not None or not self.samples:
+            self.record = record
+        if not self.samples:
+            self.queued = now_ns, usage_of(self._beat.native_id)
+        self.samples.append(Sample(now_ns, stack, call_of(self._beat.native_id), task_id))
+        return True
+
+    def queued_share(self, now_ns: int) -> float | None:
+        """The share of the time since the first look that the thread had to wait for a CPU."""
+        at_ns, before = self.queued
+        after = None if before is None else usage_of(self._beat.native_id)
+        if before is None or after is None:
+            return None
+        return min(1.0, (after.queued_ns - before.queued_ns) / max(1, now_ns - at_ns))
+
+    def _record_of(self, task_id: int) -> AnyRecord | None:
+        found = self._ledger.live.get(task_id) if task_id else None
+        if found is None and task_id and self._ledger.starting is not None:
+            return self._ledger.starting_record  # type: ignore[no-any-return]  # a record, or None
+        return found
+
+
+def _waiting(ledger: Ledger) -> int:
+    return size_of(ledger.loop, "_ready") or 0  # uvloop does not show them
+
+
+def threshold_ns_of(ledger: Ledger) -> int:
+    """What the loop itself calls slow."""
+    try:
+        return max(1_000_000, int(glance(ledger.loop, attrgetter("slow_callback_duration")) * 1e9))
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        return 100_000_000

@@ -1,0 +1,216 @@
+"""Count a loop's ticks, from one look at the selector to the next, and the time that it waits there.
+
+By an attribute `select` of the loop's selector, in front of the method of its class: no timer in the loop, no
+replaced selector. A tick costs one reading of the clock, or two where the selector may wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple
+
+from .._faults import faults
+from .._record import AnyRecord, take
+from .beats import Ended, Times
+
+__all__ = ["SHORT_NS", "Ticks"]
+
+SHORT_NS: Final = 100_000
+"""Ticks up to so long are counted and not told apart."""
+LONG: Final = 65536
+"""How many longer ones may wait to be counted."""
+TRACKING: Final = "_set_coroutine_origin_tracking"
+STALLS: Final = 64
+"""How many stalls may wait for the watchdog to come by."""
+
+Sleepers = Callable[[int], Iterable[tuple[AnyRecord, int]]]
+"""The records of those whose sleep fell due while the loop was blocked, and for how long."""
+
+
+class _Cells(NamedTuple):
+    """What shares the variables of a loop's `select`."""
+
+    start: Callable[[], None]
+    stop: Callable[[], None]
+    look: Callable[[], tuple[int, int, int, int, int]]
+
+
+class Ticks:
+    """The ticks of one loop. The loop's thread writes, others read."""
+
+    def __init__(
+        self,
+        loop: Any,
+        selector: Any,
+        *,
+        sleepers: Sleepers,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.ident = 0
+        self.native_id = 0
+        self.base_depth: int | None = None
+        self.threshold_ns = 1 << 62
+        """A tick that takes so long is a stall."""
+        self.stalls: list[Ended] = []
+        """Stalls that are over, until the watchdog takes them."""
+        self.longs: list[int] = []
+        self._taken = self._taken_ns = 0
+        self._running = False
+        self._clock = clock
+        self._sleepers = sleepers
+        self._loop = weakref.ref(loop)
+        self._selector = weakref.ref(selector)
+        # What stands on the selector and on the loop holds them: it is theirs to hold, and not ours.
+        select, self._cells = _count(selector.select, self._note, clock)
+        selector.select = select
+        self._select = weakref.ref(select)
+        self._tracking = self._follow_runs(loop)
+        if loop.is_running():
+            self._running = True
+            if asyncio._get_running_loop() is loop:
+                self._be_here()
+            self._cells.start()
+
+    def detach(self) -> None:
+        """Put back what was found, where it is still ours."""
+        selector, loop = self._selector(), self._loop()
+        if selector is not None and vars(selector).get("select") is self._select():
+            del selector.select
+        if loop is not None and vars(loop).get(TRACKING) is self._tracking():
+            delattr(loop, TRACKING)
+
+    def mark(self) -> int:
+        """See `Beat.mark`."""
+        return self._cells.look()[1]
+
+    def look(self, now_ns: int, held_ns: int) -> None:
+        """There is nothing to be done for it."""
+
+    def since_ns(self) -> int:
+        """When the tick began that the loop is in; 0 where it waits, or does not run."""
+        return max(0, self._cells.look()[1])
+
+    def times(self) -> Times:
+        """How long the loop was active and idle up to now, and how often it has looked at its selector."""
+        count, woke_ns, idle_ns, ran_ns, began_ns = self._cells.look()
+        now_ns = self._clock()
+        if began_ns:
+            ran_ns += now_ns - began_ns
+        if woke_ns < 0:
+            idle_ns += now_ns + woke_ns
+        return Times(active_ns=max(0, ran_ns - idle_ns), idle_ns=idle_ns, iterations=count)
+
+    def take_delays(self) -> tuple[int, int, list[int]]:
+        """The ticks since the last time: the short ones, how long those took together, and the others."""
+        longs = take(self.longs)
+        count, woke_ns, idle_ns, ran_ns, began_ns = self._cells.look()
+        active_ns = ran_ns - idle_ns + (abs(woke_ns) - began_ns if began_ns else 0)
+        short, short_ns = count - self._taken - len(longs), active_ns - self._taken_ns - sum(longs)
+        self._taken, self._taken_ns = count, active_ns
+        return max(0, short), max(0, short_ns), longs
+
+    # On the loop's thread.
+
+    def _note(self, from_ns: int, now_ns: int) -> None:
+        """A tick is over that was not short."""
+        try:
+            if from_ns <= 0:  # the first of a loop whose start nobody has told
+                return
+            if len(self.longs) < LONG:
+                self.longs.append(now_ns - from_ns)
+            if not self.native_id:
+                self._be_here()
+            if now_ns - from_ns >= self.threshold_ns and len(self.stalls) < STALLS:
+                waited = tuple(self._sleepers(now_ns - from_ns))
+                self.stalls.append(Ended(from_ns, now_ns, time.thread_time_ns(), waited))
+        except Exception as error:  # noqa: BLE001  # ours, not the program's
+            faults.add(error)
+
+    def _be_here(self) -> None:
+        self.ident, self.native_id = threading.get_ident(), threading.get_native_id()
+
+    def _follow_runs(self, loop: Any) -> Callable[[], Any]:
+        """See the loop start and stop running.
+
+        By a method that `run_forever` calls as its first and as its last thing, once no frame of ours can
+        be on a stack that the program might print.
+        """
+        original = getattr(loop, TRACKING, None)
+        if original is None or TRACKING in vars(loop):
+            return _nothing
+
+        def tracking(enabled: Any) -> None:
+            original(enabled)
+            self._started_or_stopped()
+
+        setattr(loop, TRACKING, tracking)
+        return weakref.ref(tracking)
+
+    def _started_or_stopped(self) -> None:
+        try:
+            loop = self._loop()
+            if loop is None or loop.is_running():  # `set_debug` calls it too
+                return
+            self._running = not self._running
+            if self._running:
+                self._be_here()
+                self._cells.start()
+            else:
+                self._cells.stop()
+        except Exception as error:  # noqa: BLE001  # ours, not the program's
+            faults.add(error)
+
+
+def _nothing() -> object:
+    """Stands for a weak reference to what was not put anywhere."""
+    return object()
+
+
+def _count(
+    select_really: Callable[[Any], Any], note: Callable[[int, int], None], clock: Callable[[], int]
+) -> tuple[Callable[[Any], Any], _Cells]:
+    """A `select` that counts, and what reads its variables: closures are the fastest place for them.
+
+    `woke_ns` is when the loop last came back from its selector; while it waits there, when it began to,
+    negative; 0 while it does not run. Another thread cannot come in between two lines without a call.
+    """
+    count = woke_ns = idle_ns = ran_ns = began_ns = 0
+
+    def select(timeout: Any = None) -> Any:
+        nonlocal count, woke_ns, idle_ns
+        now_ns = clock()
+        count += 1
+        if now_ns - woke_ns > SHORT_NS:
+            note(woke_ns, now_ns)
+        if timeout == 0:
+            woke_ns = now_ns
+            return select_really(timeout)
+        woke_ns = -now_ns
+        try:
+            return select_really(timeout)
+        finally:
+            woke_ns = clock()
+            idle_ns += woke_ns - now_ns
+
+    def start() -> None:
+        nonlocal woke_ns, began_ns
+        woke_ns = began_ns = clock()
+
+    def stop() -> None:
+        nonlocal count, woke_ns, ran_ns, began_ns
+        now_ns = clock()
+        if woke_ns > 0:
+            count += 1
+            if now_ns - woke_ns > SHORT_NS:
+                note(woke_ns, now_ns)
+        ran_ns += now_ns - began_ns
+        woke_ns = began_ns = 0
+
+    def look() -> tuple[int, int, int, int, int]:
+        return count, woke_ns, idle_ns, ran_ns, began_ns
+
+    return select, _Cells(start, stop, look)

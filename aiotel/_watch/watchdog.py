@@ -1,0 +1,199 @@
+"""Look at every loop, many times a second, from a thread that does nothing else: whether it goes on.
+
+The thread takes no lock that others hold for long, writes no log, exports nothing; while no loop is open
+there is none. What it finds are observations, and notes on the spans of the tasks concerned.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from .._borrowed import Returns
+from .._faults import faults
+from .._ledger import Ledger
+from .lateness import Lateness
+from .pauses import Pauses
+from .pings import Pings
+from .stalls import Stalls
+from .ticks import Ticks
+from .victims import late_sleepers, woken
+from .watched import Watched
+
+__all__ = ["Watchdog"]
+
+SLOWEST_NS: Final = 25_000_000
+FASTEST_NS: Final = 5_000_000
+"""How often loops in callbacks are looked at: a quarter of the least threshold, but within these bounds."""
+CHECK_NS: Final = 500_000_000
+LINGER_NS: Final = 1_000_000_000
+"""How long the thread stays when no loop is open any more: another one may be."""
+
+
+class Watchdog:
+    """The loops of one session, and the thread that looks at them."""
+
+    def __init__(
+        self,
+        stalls: Stalls,
+        returns: Returns,
+        pauses: Pauses,
+        *,
+        threshold_ns: int | None,
+        adaptive: bool = False,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._stalls = stalls
+        self._returns = returns
+        self._pauses = pauses
+        self._threshold_ns = threshold_ns
+        self._adaptive = adaptive
+        self._clock = clock
+        self._watched: dict[int, Watched] = {}
+        self._late = Lateness()
+        # One looks at a time: the thread, or who flushes.
+        self._looking = threading.RLock()
+        self._asleep = _taken_lock()
+        self._stopped = False
+        self._thread: threading.Thread | None = None
+        self._open_ns = self._checked_ns = 0
+        self.cpu_ns = 0
+        """CPU time that the thread has used."""
+
+    # On any thread of the program's.
+
+    def watch(self, loop: Any, ledger: Ledger) -> None:
+        """Look at this loop from now on."""
+        selector = getattr(loop, "_selector", None)
+        beat: Ticks | Pings
+        try:
+            beat = Ticks(loop, selector, sleepers=partial(late_sleepers, ledger))
+        except (AttributeError, TypeError):  # it has none, or one that cannot be hooked
+            beat = Pings(ledger, self._returns, woken=woken)
+        self._watched[id(ledger)] = Watched(ledger, beat, self._threshold_ns, adaptive=self._adaptive)
+        self._start()
+
+    def unwatch(self, ledger: Ledger) -> None:
+        """Look at it no more: it is about to be closed."""
+        with self._looking:
+            watched = self._watched.get(id(ledger))
+            if watched is not None:
+                self._leave(watched, self._clock())
+
+    def stop(self) -> None:
+        """Leave all loops as they were found."""
+        self._stopped = True
+        with suppress(RuntimeError):  # it was let go already
+            self._asleep.release()
+        self._pauses.detach()
+        with self._looking:
+            now_ns = self._clock()
+            for watched in list(self._watched.values()):
+                self._leave(watched, now_ns)
+
+    def forget(self) -> None:
+        """In a child process: the thread is not there, and the loops are the parent's."""
+        for watched in self._watched.values():
+            watched.beat.detach()
+        self._watched = {}
+        self._looking = threading.RLock()
+        self._asleep = _taken_lock()
+        self._thread = None
+        self._stalls.forget()
+
+    def look(self) -> None:
+        """See now what has happened, for who cannot wait. Any thread."""
+        with self._looking:
+            self._look(self._clock())
+
+    def watched(self) -> list[Watched]:
+        """All that is watched, and what was closed since `take_gone` was called last."""
+        return list(self._watched.values())
+
+    def take_gone(self) -> list[Watched]:
+        """The loops that were closed; theirs is the last look at each."""
+        found = [watched for watched in list(self._watched.values()) if watched.gone]
+        for watched in found:
+            self._watched.pop(id(watched.ledger), None)
+        return found
+
+    # On the watchdog's thread.
+
+    def _start(self) -> None:
+        if self._thread is None and not self._stopped and not sys.is_finalizing():
+            context = contextvars.Context()
+            thread = threading.Thread(
+                target=context.run, args=(self._run,), name="aiotel-watchdog", daemon=True
+            )
+            self._thread = thread
+            self._pauses.attach()
+            thread.start()
+        self._open_ns = self._clock()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            period_ns = self._period_ns()
+            due_ns = self._clock() + period_ns
+            self._asleep.acquire(timeout=period_ns / 1e9)  # cheaper than an event; nobody else takes it
+            try:
+                with self._looking:
+                    now_ns = self._clock()
+                    self._late.woke(due_ns, now_ns)
+                    self._look(now_ns)
+                    if now_ns - self._checked_ns >= CHECK_NS and not self._needed(now_ns):
+                        return
+            except Exception as error:  # noqa: BLE001  # the watchdog must not die of one bad look
+                faults.add(error)
+
+    def _needed(self, now_ns: int) -> bool:
+        """Whether a loop is open, or was a moment ago; where not, the thread is to end."""
+        self._checked_ns = now_ns
+        self.cpu_ns = time.thread_time_ns()
+        if any(not watched.gone for watched in self._watched.values()):
+            self._open_ns = now_ns
+        if now_ns - self._open_ns < LINGER_NS:
+            return True
+        self._thread = None
+        return False
+
+    def _period_ns(self) -> int:
+        """A quarter of the least threshold; half of it while no loop is in a callback."""
+        least_ns, busy = SLOWEST_NS * 4, False
+        for watched in self.watched():
+            if not watched.gone:
+                least_ns = min(least_ns, watched.beat.threshold_ns)
+                busy = busy or not watched.rests
+        return max(FASTEST_NS, least_ns // 4 if busy else least_ns // 2)
+
+    def _look(self, now_ns: int) -> None:
+        process_ns = time.process_time_ns()
+        for watched in self.watched():
+            if watched.gone:
+                continue
+            if watched.ledger.closed or watched.ledger.lost:
+                self._leave(watched, now_ns)
+                continue
+            if watched.beat.stalls:
+                self._stalls.settle(watched, now_ns)
+            watched.look(now_ns, process_ns, self._late)
+            if watched.followed is not None:
+                self._stalls.tell_lasting(watched, now_ns)
+
+    def _leave(self, watched: Watched, now_ns: int) -> None:
+        if not watched.gone:
+            self._stalls.conclude(watched, now_ns)
+            watched.beat.detach()
+            watched.gone = True
+
+
+def _taken_lock() -> threading.Lock:
+    """What to wait on for a time: nobody lets go of it until the end."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock

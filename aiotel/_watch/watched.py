@@ -1,0 +1,161 @@
+"""One loop under watch: what is known of it from look to look."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .._ledger import Ledger
+from .beats import Beat, Ended
+from .followed import Followed, Share, threshold_ns_of
+from .kernel import cpu_ns_of
+from .lateness import Lateness
+from .victims import ready
+
+__all__ = ["Watched"]
+
+REFRESH_NS: Final = 1_000_000_000
+"""How often it is asked what the loop calls slow."""
+ADAPTIVE_LEAST_NS: Final = 50_000_000
+
+
+class Watched:
+    """A loop, how it is seen to go on, and the tick that takes long just now."""
+
+    def __init__(self, ledger: Ledger, beat: Beat, threshold_ns: int | None, *, adaptive: bool) -> None:
+        self.ledger = ledger
+        self.beat = beat
+        self.gone = False
+        self.followed: Followed | None = None
+        self.before: Followed | None = None
+        """The one that was followed before: its end may not have been heard of yet."""
+        self.p99_ns = 0
+        """99 of 100 delays of this loop are shorter."""
+        self.cpu_ns = 0
+        """CPU time of the loop's thread since the loop is watched."""
+        self._fixed_ns = threshold_ns
+        self._adaptive = adaptive
+        self._delays = [0] * 64
+        """How many delays there were of so many bits."""
+        self._refreshed_ns = 0
+        self._since_ns = 0
+        self._mark = self._delays_mark = 1
+        self._excused_ns = 0
+        self._share: Share | None = None
+        self._share_before: Share | None = None
+        self.refresh(0)
+
+    def refresh(self, now_ns: int) -> None:
+        """Ask again what is slow."""
+        self._refreshed_ns = now_ns
+        if self._adaptive:
+            self.beat.threshold_ns = max(ADAPTIVE_LEAST_NS, 3 * self.p99_ns)
+        else:
+            self.beat.threshold_ns = self._fixed_ns or threshold_ns_of(self.ledger)
+
+    def look(self, now_ns: int, process_ns: int, late: Lateness) -> None:
+        """See whether the loop goes on; where it has not for a while, look closer."""
+        mark = self.beat.mark()
+        if mark == self._mark and mark <= 0:  # it has had nothing to do all the time: the commonest case
+            if self._share is not None:
+                self._share.at_ns, self._share.process_ns = now_ns, process_ns
+            return
+        self._mark = mark
+        if now_ns - self._refreshed_ns > REFRESH_NS:
+            self.refresh(now_ns)
+        self.beat.look(now_ns, late.held_ns)
+        since_ns = self.beat.since_ns()
+        if since_ns != self._since_ns:
+            self._since_ns, self._excused_ns = since_ns, 0
+            self._share_before = self._share
+            self._share = self._share_now(now_ns, process_ns)
+        elif not since_ns:
+            self._share = self._share_now(now_ns, process_ns)
+            if late.held_ns >= self.beat.threshold_ns:
+                self._held(now_ns, late.held_ns)
+        else:
+            self._excused_ns += late.stopped_ns
+        if since_ns:
+            age_ns = now_ns - since_ns - self._excused_ns
+            if age_ns * 4 >= self.beat.threshold_ns:
+                self._look_closer(since_ns, now_ns, age_ns, late)
+
+    @property
+    def rests(self) -> bool:
+        """Whether it was in no callback when it was looked at last."""
+        return self._since_ns == 0
+
+    def age_ns(self, now_ns: int) -> int:
+        """For how long it has not gone on, or waited for something to do."""
+        since_ns = self.beat.since_ns()
+        return now_ns - since_ns if since_ns else 0
+
+    def has_delays(self) -> bool:
+        """Whether there is something to take: of a loop that rests there rarely is."""
+        seen, self._delays_mark = self._delays_mark, self.beat.mark()
+        return seen > 0 or seen != self._delays_mark
+
+    def take_delays(self) -> tuple[int, int, list[int]]:
+        """See `Beat.take_delays`. One thread at a time."""
+        short, short_ns, longs = self.beat.take_delays()
+        if self._adaptive:
+            self._delays[0] += short
+            for delay_ns in longs:
+                self._delays[delay_ns.bit_length()] += 1
+            self.p99_ns = _p99(self._delays)
+        return short, short_ns, longs
+
+    def stuck_ns(self, now_ns: int) -> int:
+        """For how long it has not gone on, so far as it was a stall."""
+        followed = self.followed
+        if followed is None or not followed.over_threshold or self.beat.since_ns() != followed.since_ns:
+            return 0
+        return now_ns - followed.since_ns - self._excused_ns
+
+    @property
+    def share(self) -> Share | None:
+        """CPU times when the loop was last seen to go on."""
+        return self._share
+
+    def excused_ns(self, since_ns: int) -> int:
+        """For how long the process was stopped during that tick."""
+        return self._excused_ns if since_ns == self._since_ns else 0
+
+    def _held(self, now_ns: int, held_ns: int) -> None:
+        """The GIL was held for long, and the loop goes on now: one that has to be asked shows nothing."""
+        thread_ns = cpu_ns_of(self.beat.native_id) if self.beat.native_id else None
+        before = self._share_before
+        if self.beat.times() is None and before is not None and None not in (thread_ns, before.thread_ns):
+            used_ns = (thread_ns or 0) - (before.thread_ns or 0)
+            if used_ns >= held_ns / 2:
+                self.beat.stalls.append(Ended(now_ns - held_ns, now_ns, thread_ns or 0, ()))
+
+    def _look_closer(self, since_ns: int, now_ns: int, age_ns: int, late: Lateness) -> None:
+        followed = self.followed
+        if followed is None or followed.since_ns != since_ns:
+            self.before = followed
+            followed = self.followed = Followed(self.ledger, self.beat, since_ns, self._share_before)
+        followed.held_ns += late.held_ns
+        followed.glimpse(now_ns)
+        if age_ns * 2 >= self.beat.threshold_ns:
+            followed.sample(now_ns)
+        if age_ns >= self.beat.threshold_ns and not followed.over_threshold:
+            followed.over_threshold = True
+            followed.waited = ready(self.ledger, followed.record)
+
+    def _share_now(self, now_ns: int, process_ns: int) -> Share | None:
+        if not self.beat.native_id:
+            return None
+        thread_ns = cpu_ns_of(self.beat.native_id)
+        if thread_ns is not None and self._share is not None and self._share.thread_ns is not None:
+            self.cpu_ns += max(0, thread_ns - self._share.thread_ns)
+        return Share(now_ns, thread_ns, process_ns)
+
+
+def _p99(counts: list[int]) -> int:
+    """What 99 of 100 are shorter than."""
+    left = sum(counts) / 100
+    for bits in range(len(counts) - 1, 0, -1):
+        left -= counts[bits]
+        if left < 0:
+            return 1 << bits
+    return 0
