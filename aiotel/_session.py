@@ -246,7 +246,10 @@ class Session:
     def _count_dropped(self) -> Mapping[str, int]:
         return {
             "records": self._ledgers.dropped() + self._records.dropped,
-            "failures": self._observations.dropped + self._repeats.dropped + self._watch.dropped(),
+            "failures": self._observations.dropped
+            + self._repeats.dropped
+            + self._watch.dropped()
+            + self._hooks.slow.dropped,
             "faults": faults.count - self._faults,
         }
 
@@ -297,7 +300,6 @@ class Session:
         for ledger in self._ledgers.followed():
             for error_type in take(ledger.handled):
                 self._metrics.count_handled(error_type)
-
         for (function, kind), times in self._hooks.slow.take().items():
             self._metrics.count_slow(function, kind, times)
 
