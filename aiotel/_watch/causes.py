@@ -19,6 +19,8 @@ __all__ = ["cause_of", "crowded"]
 
 HALF: Final = 0.5
 """What took so much of the time is the cause."""
+RIVAL: Final = 0.05
+"""A thread that used so much of a CPU lately is named; there may be several."""
 CROWD: Final = 5
 """So many callbacks in one iteration are many."""
 BUSY: Final = 0.3
@@ -78,10 +80,11 @@ def _queueing(evidence: Evidence) -> str | None:
 
 
 def _computing(evidence: Evidence) -> str | None:
-    if evidence.cpu is None or evidence.cpu < HALF:
+    held_gil = evidence.held_ns >= HALF * evidence.duration_ns and (evidence.others_cpu or 0) < BUSY
+    if evidence.cpu is None or evidence.cpu < (HALF / 2 if held_gil else HALF):
         return None
     held = ""
-    if evidence.held_ns >= HALF * evidence.duration_ns:
+    if held_gil:
         held = ", and held the GIL all the time, in native code"
         held += "" if evidence.samples else ": no sample could be had"
     return f"the loop's thread was on a CPU for {evidence.cpu:.0%} of the time{held}"
@@ -100,9 +103,9 @@ def _by_stack(evidence: Evidence) -> tuple[Cause, str]:
     """It was off the CPU: by what the system said that it waited for, else by where it was."""
     calls = Counter(_waits_for(sample, evidence) for sample in evidence.samples)
     if not calls:
-        return "gil", "no sample: the GIL was held" + _shares(evidence)
+        return "gil", "no sample: the GIL was held" + _shares(evidence) + _rival(evidence)
     cause, _ = calls.most_common(1)[0]
-    return cause, _WORDS[cause] + _shares(evidence)
+    return cause, _WORDS[cause] + _shares(evidence) + (_rival(evidence) if cause == "gil" else "")
 
 
 def _waits_for(sample: Sample, evidence: Evidence) -> Cause:
@@ -134,6 +137,14 @@ def _shares(evidence: Evidence) -> str:
         if share is not None
     ]
     return f" ({', '.join(parts)})" if parts else ""
+
+
+def _rival(evidence: Evidence) -> str:
+    rival = evidence.rival
+    if rival is None or rival.share < RIVAL:
+        return ""
+    inside = "" if rival.function is None else f" in {rival.function}"
+    return f"; most by thread {rival.name}{inside}, {rival.share:.0%} of a CPU"
 
 
 def _is_in(place: Place, modules: tuple[str, ...]) -> bool:

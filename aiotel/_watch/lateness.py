@@ -44,6 +44,11 @@ class Lateness:
             self._measured_ns, self._woken = now_ns, 0
             self._switches, self._process_ns = own_switches(), time.process_time_ns()
 
+    def guess(self, late_ns: int) -> None:
+        """The watchdog's thread should have woken so long ago, as another thread sees."""
+        ran_ns = time.process_time_ns() - self._process_ns
+        self.held_ns, self.stopped_ns = (late_ns if ran_ns >= late_ns / 2 else 0), 0
+
     def _judge(self, late_ns: int) -> None:
         # Who waits for the GIL looks again after each switch interval; who is stopped does not.
         expected = late_ns / 1e9 / sys.getswitchinterval()

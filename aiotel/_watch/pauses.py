@@ -23,8 +23,9 @@ class Pauses:
         self._callback = _callback(self._kept, clock)
 
     def attach(self) -> None:
-        """Be called by the collector."""
-        gc.callbacks.append(self._callback)
+        """Be called by the collector; once, however often this is asked."""
+        if self._callback not in gc.callbacks:
+            gc.callbacks.append(self._callback)
 
     def detach(self) -> None:
         """Be called no more."""

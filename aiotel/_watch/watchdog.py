@@ -21,6 +21,7 @@ from .._ledger import Ledger
 from .lateness import Lateness
 from .pauses import Pauses
 from .pings import Pings
+from .rivals import Rivals
 from .stalls import Stalls
 from .ticks import Ticks
 from .victims import late_sleepers, woken
@@ -31,6 +32,7 @@ __all__ = ["Watchdog"]
 SLOWEST_NS: Final = 25_000_000
 FASTEST_NS: Final = 5_000_000
 """How often loops in callbacks are looked at: a quarter of the least threshold, but within these bounds."""
+LATE_NS: Final = 10_000_000
 CHECK_NS: Final = 500_000_000
 LINGER_NS: Final = 1_000_000_000
 """How long the thread stays when no loop is open any more: another one may be."""
@@ -57,12 +59,13 @@ class Watchdog:
         self._clock = clock
         self._watched: dict[int, Watched] = {}
         self._late = Lateness()
+        self._rivals = Rivals()
         # One looks at a time: the thread, or who flushes.
         self._looking = threading.RLock()
         self._asleep = _taken_lock()
         self._stopped = False
         self._thread: threading.Thread | None = None
-        self._open_ns = self._checked_ns = 0
+        self._open_ns = self._checked_ns = self._due_ns = 0
         self.cpu_ns = 0
         """CPU time that the thread has used."""
 
@@ -76,7 +79,9 @@ class Watchdog:
             beat = Ticks(loop, selector, sleepers=partial(late_sleepers, ledger))
         except (AttributeError, TypeError):  # it has none, or one that cannot be hooked
             beat = Pings(ledger, self._returns, woken=woken)
-        self._watched[id(ledger)] = Watched(ledger, beat, self._threshold_ns, adaptive=self._adaptive)
+        self._watched[id(ledger)] = Watched(
+            ledger, beat, self._rivals, threshold_ns=self._threshold_ns, adaptive=self._adaptive
+        )
         self._start()
 
     def unwatch(self, ledger: Ledger) -> None:
@@ -110,7 +115,14 @@ class Watchdog:
     def look(self) -> None:
         """See now what has happened, for who cannot wait. Any thread."""
         with self._looking:
-            self._look(self._clock())
+            now_ns = self._clock()
+            self._late.guess(max(0, now_ns - self._due_ns))
+            self._look(now_ns)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the thread should have looked by now: it may be waiting for the GIL."""
+        return self._thread is not None and self._clock() > self._due_ns + LATE_NS
 
     def watched(self) -> list[Watched]:
         """All that is watched, and what was closed since `take_gone` was called last."""
@@ -139,7 +151,7 @@ class Watchdog:
     def _run(self) -> None:
         while not self._stopped:
             period_ns = self._period_ns()
-            due_ns = self._clock() + period_ns
+            due_ns = self._due_ns = self._clock() + period_ns
             self._asleep.acquire(timeout=period_ns / 1e9)  # cheaper than an event; nobody else takes it
             try:
                 with self._looking:
@@ -155,6 +167,7 @@ class Watchdog:
         """Whether a loop is open, or was a moment ago; where not, the thread is to end."""
         self._checked_ns = now_ns
         self.cpu_ns = time.thread_time_ns()
+        self._rivals.remember()
         if any(not watched.gone for watched in self._watched.values()):
             self._open_ns = now_ns
         if now_ns - self._open_ns < LINGER_NS:
