@@ -1,8 +1,8 @@
 """Time whatever an event loop of asyncio's calls, in front of `Handle._run` and `_call_soon`.
 
 The hot path of exact timing: every line is paid for by every step of the program. Around the original, never
-in its place: what a callback raises is handled inside, so a traceback has no frame of ours unless it is that
-of a `KeyboardInterrupt` or a `SystemExit`, which end the loop.
+in its place: what a callback raises is handled inside, so no traceback has a frame of ours. The stacks that
+debug mode keeps of futures and timers do have one.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ def attach(open_ledger: Callable[[Any], Ledger | None], listener: Listener, *, o
                     if type(ledger) is Ledger:
                         times = ledger.times
                 if times is not None:
+                    if times.inner_ns:  # we were attached in the midst of a step
+                        times.inner_ns = times.told_ns = 0
                     callback = handle._callback
                     kind = type(callback)
                     if (
@@ -95,6 +97,10 @@ def attach(open_ledger: Callable[[Any], Ledger | None], listener: Listener, *, o
         started_ns = _clock()
         try:
             original(handle)
+        except BaseException as ends:
+            # It ends the loop, and its traceback is for the user to read: without this frame.
+            ends.__traceback__ = ends.__traceback__ and ends.__traceback__.tb_next
+            raise
         finally:
             if times is not None:
                 total_ns = run_ns = _clock() - started_ns

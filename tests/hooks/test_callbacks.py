@@ -166,8 +166,12 @@ def test_what_ends_the_program_passes(loops: Loops, telemetry: Telemetry, kind: 
 
     telemetry.start(exact_timing=True)
 
-    with pytest.raises(kind):
+    with pytest.raises(kind) as caught:
         loops.run(main())
+
+    files = {entry.path for entry in caught.traceback}
+    assert not [file for file in files if "_hooks" in str(file) and "tests" not in str(file)]
+    assert __file__ in {str(file) for file in files}
 
 
 class Thing:

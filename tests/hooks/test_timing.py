@@ -266,6 +266,29 @@ def test_what_a_pending_task_did_is_told_too(loops: Loops, telemetry: Telemetry)
     assert "hangs" not in counts_of(telemetry.metrics().get("asyncio.task.run.duration", []))
 
 
+@needs_eager
+def test_a_session_that_starts_in_the_midst_of_a_step_takes_nothing_from_the_next(
+    telemetry: Telemetry,
+) -> None:
+    async def quick() -> None:
+        burn(BURN_S)
+
+    async def next_one() -> None:
+        await asyncio.sleep(0)
+
+    async def main() -> None:
+        telemetry.start(exact_timing=True)
+        eager = asyncio.create_task(quick())
+        asyncio.get_running_loop().set_task_factory(None)
+        await asyncio.create_task(next_one())
+        await eager
+
+    Loops("eager", asyncio.new_event_loop, eager=True).run(main())
+
+    assert BURN_S <= times_of(telemetry.span("quick"))["run.duration"]
+    assert 0 < times_of(telemetry.span("next_one"))["run.duration"] < BURN_S
+
+
 @exact
 def test_a_task_older_than_the_session_is_no_trouble(loops: Loops, telemetry: Telemetry) -> None:
     async def child() -> None:
