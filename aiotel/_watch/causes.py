@@ -19,7 +19,7 @@ __all__ = ["cause_of", "crowded"]
 
 HALF: Final = 0.5
 """What took so much of the time is the cause."""
-RIVAL: Final = 0.05
+RIVAL: Final = 0.01
 """A thread that used so much of a CPU lately is named; there may be several."""
 CROWD: Final = 5
 """So many callbacks in one iteration are many."""

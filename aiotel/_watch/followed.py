@@ -29,7 +29,6 @@ class Followed:
 
     def __init__(self, ledger: Ledger, beat: Beat, since_ns: int) -> None:
         self.since_ns = since_ns
-        self.told = False
         self.as_told: Stall | None = None
         self.over_threshold = False
         self.debugged = False
