@@ -49,7 +49,7 @@ def attach(open_ledger: Callable[[Any], Ledger | None], listener: Listener, *, o
     On the class, because handles are made by loops that run already, too; `_ThreadSafeHandle._run` and those
     of timers end up here as well.
     """
-    original = _Handle._run
+    found, original = vars(_Handle)["_run"], _Handle._run
     step = step_type()
     begin, look = listener.begin, listener.look
     attached = True
@@ -134,7 +134,7 @@ def attach(open_ledger: Callable[[Any], Ledger | None], listener: Listener, *, o
         nonlocal attached, only
         attached, only = False, None
         if vars(_Handle).get("_run") is _run:
-            _Handle._run = original
+            _Handle._run = found
 
     _Handle._run = _run
     return detach

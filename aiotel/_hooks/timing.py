@@ -41,6 +41,8 @@ class Timing:
 
     def attach(self, open_ledger: Callable[[Any], Ledger | None], *, only: Any) -> Detach:
         """Stand in front of whatever loops call; gives back what undoes it."""
+        if only is not None and not isinstance(only, BaseEventLoop):
+            return _nothing
         return callbacks.attach(open_ledger, self, only=only)
 
     def in_front_of(self, only: Any) -> dict[str, Callable[[Method], Method]]:
@@ -144,6 +146,10 @@ class Timing:
             complaints.add(
                 "exact_timing", REFUSAL.format(f"{type(loop).__module__}.{type(loop).__qualname__}")
             )
+
+
+def _nothing() -> None:
+    """What undoes nothing."""
 
 
 def _open(times: LoopTimes, record: AnyRecord, task: Any, *, ready_ns: int) -> TaskTimes:

@@ -40,7 +40,7 @@ class Measured(NamedTuple):
     task: TaskFacts | None
     end_ns: int
     exact: bool
-    """Its loop is timed exactly, and counts what is slow itself."""
+    """Its loop is timed exactly: what was slow is counted where it ended."""
 
 
 class Stalls:
@@ -127,7 +127,7 @@ class Stalls:
             self._note_waited(stall, None, ended.waited)
         self._measure(stall, culprit, ended.to_ns, exact=watched.ledger.times is not None)
 
-    def _measure(self, stall: Stall, culprit: Culprit, end_ns: int, *, exact: bool) -> None:
+    def _measure(self, stall: Stall, culprit: Culprit, end_ns: int, *, exact: bool = False) -> None:
         if len(self.measured) >= WAITING:
             self.dropped += 1
             return

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -246,6 +247,14 @@ def test_more_than_can_wait_are_counted_as_lost() -> None:
     assert {("app.f", "task"): slow.WAITING} == some.take()
     assert 3 == some.dropped
     assert {} == some.take()
+
+
+@pytest.mark.parametrize("loop", [object(), Mock(slow_callback_duration=None)])
+def test_a_loop_that_names_no_limit_has_the_usual_one(loop: object) -> None:
+    some = slow.Slow()
+
+    assert some.is_slow(loop, slow.USUAL_NS)
+    assert not some.is_slow(loop, slow.USUAL_NS - 1)
 
 
 def test_a_limit_of_ones_own_holds_for_all_loops() -> None:
