@@ -71,6 +71,8 @@ class Config:
     """Patterns (`app.settings.*`, `jinja2.*`) of functions that may block, and whatever they call."""
     unretrieved_after: float = 5.0
     """A failed task that somebody holds, and whose exception nobody has retrieved for so long, is told."""
+    starved_after: float = 1.0
+    """A pool of threads that calls wait for, and none of whose threads has come free for so long, is told."""
     exact_timing: bool = False
     """Time every step of every task, and count every slow callback: on asyncio's own loops, for about a
     microsecond a step."""
@@ -214,6 +216,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "blocking_calls": _boolean,
     "blocking_allowed": _names,
     "unretrieved_after": _number,
+    "starved_after": _number,
     "exact_timing": _boolean,
     "redact": _Named,
     "severity": _Named,
@@ -261,6 +264,7 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "blocking_calls": _bool_check,
     "blocking_allowed": _patterns_check,
     "unretrieved_after": _seconds,
+    "starved_after": _seconds,
     "exact_timing": _bool_check,
     "redact": _callable_check,
     "severity": _callable_check,

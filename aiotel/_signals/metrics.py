@@ -41,6 +41,7 @@ BOUNDS: Final[Mapping[str, tuple[float, ...]]] = {
     names.TASK_RUN_DURATION: _TURNS,
     names.TASK_SCHEDULED_DURATION: _TURNS,
     names.TASK_WAITING_DURATION: _LIFETIMES,
+    names.EXECUTOR_QUEUE_DURATION: (*_TURNS, 30.0, 60.0),
 }
 """Bucket boundaries of our histograms, in seconds."""
 
@@ -54,6 +55,7 @@ _DESCRIPTIONS: Final = {
     names.TASK_RUN_DURATION: "How long tasks ran, all their steps together.",
     names.TASK_SCHEDULED_DURATION: "How long tasks were ready to run and had to wait for the loop.",
     names.TASK_WAITING_DURATION: "How long tasks waited for something else than the loop.",
+    names.EXECUTOR_QUEUE_DURATION: "How long calls waited for a thread, from run_in_executor to their start.",
 }
 _OUTCOMES: Final = (RETURNED, RAISED, CANCELLED, PENDING)
 _CAPPED: Final = frozenset({names.CODE_FUNCTION_NAME, names.ERROR_TYPE})
