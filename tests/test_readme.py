@@ -70,7 +70,11 @@ def test_the_metrics_are_all_there() -> None:
             names.NEVER_AWAITED,
             names.OVERHEAD_TIME,
             names.TASK_COUNT,
+            names.SLOW_CALLBACKS,
             names.TASK_DURATION,
+            names.TASK_RUN_DURATION,
+            names.TASK_SCHEDULED_DURATION,
+            names.TASK_WAITING_DURATION,
             names.TASK_SCHEDULE_DURATION,
             names.TASK_STARTED,
         }
