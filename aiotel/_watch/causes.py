@@ -72,7 +72,7 @@ def _crowding(evidence: Evidence) -> str | None:
 
 
 def _queueing(evidence: Evidence) -> str | None:
-    if evidence.queued is None or evidence.queued < HALF:
+    if evidence.queued is None or evidence.queued < HALF or (evidence.cpu or 0) >= HALF:
         return None
     return f"the thread was ready and waited for a CPU for {evidence.queued:.0%} of the time"
 

@@ -45,8 +45,8 @@ class Followed:
         self.as_told: Stall | None = None
         self.over_threshold = False
         self.held_ns = 0
-        self.record: AnyRecord | None = None
-        """Of the task that ran; of an eager task in its first step, too."""
+        self.records: dict[int, AnyRecord] = {}
+        """Of the tasks that were seen to run, by the task's id; of eager tasks in their first steps, too."""
         self.waited: list[AnyRecord] = []
         self.samples: list[Sample] = []
         self.glimpses: list[Glimpse] = []
@@ -68,20 +68,27 @@ class Followed:
         task_id = task_id_of(self._ledger.loop)
         stack = from_callback(stack_of(self._beat.ident, DEPTH), self._beat.base_depth)
         record = self._record_of(task_id)
-        if record is not None or not self.samples:
-            self.record = record
+        if record is not None:
+            self.records[task_id] = record
         if not self.samples:
             self.queued = now_ns, usage_of(self._beat.native_id)
-        self.samples.append(Sample(now_ns, stack, call_of(self._beat.native_id), task_id))
+        call = call_of(self._beat.native_id)
+        if self._beat.since_ns() != self.since_ns:
+            call = None  # to ask it was to let go of the GIL, and the loop has gone on meanwhile
+        self.samples.append(Sample(now_ns, stack, call, task_id))
         return True
 
     def queued_share(self, now_ns: int) -> float | None:
-        """The share of the time since the first look that the thread had to wait for a CPU."""
+        """The share of the time since the first look that the thread had to wait for a CPU.
+
+        Where that look came late, of half of the time in all: it may be over by then.
+        """
         at_ns, before = self.queued
         after = None if before is None else usage_of(self._beat.native_id)
         if before is None or after is None:
             return None
-        return min(1.0, (after.queued_ns - before.queued_ns) / max(1, now_ns - at_ns))
+        seen_ns = max(now_ns - at_ns, (now_ns - self.since_ns) // 2, 1)
+        return min(1.0, (after.queued_ns - before.queued_ns) / seen_ns)
 
     def _record_of(self, task_id: int) -> AnyRecord | None:
         found = self._ledger.live.get(task_id) if task_id else None

@@ -97,7 +97,7 @@ class Stalls:
         stall, culprit = self._stall(watched, followed, followed.since_ns, now_ns, stuck_ns, None)
         followed.as_told = stall
         self._tell(stall, culprit)
-        self._note(stall, followed, ())
+        self._note(stall, culprit, followed, ())
 
     def _end(self, watched: Watched, ended: Ended, followed: Followed | None, excused_ns: int) -> None:
         duration_ns = ended.to_ns - ended.from_ns - excused_ns
@@ -105,7 +105,7 @@ class Stalls:
         told = None if followed is None else followed.as_told
         if told is None:
             self._tell(stall, culprit)
-            self._note(stall, followed, ended.waited)
+            self._note(stall, culprit, followed, ended.waited)
         else:
             self._mailbox.put(
                 StallEnded(
@@ -138,7 +138,7 @@ class Stalls:
         evidence = self._evidence(watched, followed, from_ns, to_ns, duration_ns, ended)
         cause, words = cause_of(evidence)
         culprit = culprit_of(evidence.samples, cause)
-        record = None if followed is None else followed.record
+        record = _record_of(followed, culprit)
         waited = 0 if followed is None else len(followed.waited)
         stall = Stall(
             cause=cause,
@@ -192,7 +192,11 @@ class Stalls:
             self._mailbox.put(stall)
 
     def _note(
-        self, stall: Stall, followed: Followed | None, waited: tuple[tuple[AnyRecord, int], ...]
+        self,
+        stall: Stall,
+        culprit: Culprit,
+        followed: Followed | None,
+        waited: tuple[tuple[AnyRecord, int], ...],
     ) -> None:
         attributes: dict[str, Any] = {
             names.STALL_CAUSE: stall.cause,
@@ -203,8 +207,9 @@ class Stalls:
             attributes[names.CODE_FUNCTION_NAME] = stall.function
             attributes[names.CODE_FILE_PATH] = stall.at.file
             attributes[names.CODE_LINE_NUMBER] = stall.at.line
-        if followed is not None and followed.record is not None:
-            _note_on(followed.record, names.STALL, attributes, stall.time_ns)
+        record = _record_of(followed, culprit)
+        if record is not None:
+            _note_on(record, names.STALL, attributes, stall.time_ns)
         self._note_waited(stall, followed, waited)
 
     def _note_waited(
@@ -234,6 +239,10 @@ def _followed(watched: Watched, since_ns: int) -> Followed | None:
         if followed is not None and followed.since_ns == since_ns:
             return followed
     return None
+
+
+def _record_of(followed: Followed | None, culprit: Culprit) -> AnyRecord | None:
+    return None if followed is None else followed.records.get(culprit.task_id)
 
 
 def _note_on(record: AnyRecord, name: str, attributes: dict[str, Any], time_ns: int) -> None:

@@ -140,7 +140,7 @@ class Watched:
             followed.sample(now_ns)
         if age_ns >= self.beat.threshold_ns and not followed.over_threshold:
             followed.over_threshold = True
-            followed.waited = ready(self.ledger, followed.record)
+            followed.waited = ready(self.ledger, followed.records.values())
 
     def _share_now(self, now_ns: int, process_ns: int) -> Share | None:
         if not self.beat.native_id:
