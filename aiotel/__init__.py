@@ -8,6 +8,7 @@ from importlib import import_module
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._config import Config
+    from ._hooks.permits import blocking_allowed
     from ._process import detached, instrument, run, uninstrument
     from ._session import Session
     from .errors import AiotelError, AttachError, ConfigError, UnsupportedError
@@ -21,6 +22,7 @@ __all__ = [
     "ConfigError",
     "Session",
     "UnsupportedError",
+    "blocking_allowed",
     "detached",
     "instrument",
     "run",
@@ -33,6 +35,7 @@ _HOMES = {
     **dict.fromkeys(("detached", "instrument", "run", "uninstrument"), "_process"),
     "Config": "_config",
     "Session": "_session",
+    "blocking_allowed": "_hooks.permits",
 }
 
 

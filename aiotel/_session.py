@@ -46,7 +46,7 @@ from ._signals.loops import loops_observed
 from ._signals.metrics import BOUNDS, Counts, Metrics, description_of
 from ._signals.traces.traces import Traces
 from ._watch.watch import Watch
-from .observations import Source
+from .observations import Source, TaskFacts
 
 __all__ = ["Session"]
 
@@ -172,7 +172,7 @@ class Session:
         atexit.unregister(self.at_exit)
         self._detach()
         self._watch.stop()
-        self._watch.look(self._metrics)
+        self._watch.look(self._metrics, self._identified_task)
         self._hooks.conclude(certain=certain)
         in_time = self._pump.stop(self._last, timeout, first=self._tell_the_facts)
         self._duplicates.close()
@@ -254,11 +254,11 @@ class Session:
 
     def _look(self) -> None:
         """See what has changed: the clock, the providers, their readers, loops that were closed."""
+        self._watch.look(self._metrics, self._identified_task)
         self._clock.adjust()
         self._traces.look()
         self._join_readers()
         self._absorb()
-        self._watch.look(self._metrics)
         self._hooks.look()
 
     def _join_readers(self) -> None:
@@ -287,8 +287,14 @@ class Session:
         task = getattr(observation, "task", None)
         if task is None or task.undecided is None:
             return observation
-        self._traces.decide(task.undecided)
-        return replace(observation, task=identified(task))
+        return replace(observation, task=self._identified_task(task))
+
+    def _identified_task(self, task: TaskFacts) -> TaskFacts:
+        record: Any = task.undecided
+        if record is None:
+            return task
+        self._traces.decide(record)
+        return identified(task)
 
     def _absorb(self) -> None:
         self._metrics.absorb(self._ledgers.functions())

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
+    "BlockingCall",
     "CallbackType",
     "Cancellation",
     "CancelledBy",
@@ -265,3 +266,20 @@ class StallEnded:
     time_ns: int
     task: TaskFacts | None = None
     context: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockingCall:
+    """A call that blocks, made on the thread of a running loop; `call` is its audit event (`socket.connect`).
+
+    `function` (module.qualname) calls it at `site`; where that is a package's, `caller` is the nearest line
+    of the program's own, if there is one.
+    """
+
+    call: str
+    function: str
+    site: Frame
+    caller: Frame | None
+    time_ns: int
+    task: TaskFacts | None = None
+    context: object = field(default=None, repr=False, compare=False)

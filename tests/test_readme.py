@@ -56,6 +56,7 @@ def test_the_metrics_are_all_there() -> None:
 
     assert sorted(told) == sorted(
         {
+            names.BLOCKING_CALLS,
             names.DROPPED,
             names.EVENTLOOP_COUNT,
             names.EXCEPTIONS,

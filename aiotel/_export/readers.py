@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from opentelemetry.metrics import Histogram as Instrument
 from opentelemetry.metrics import Meter
+from opentelemetry.sdk.metrics import Exemplar, MeterProvider
 from opentelemetry.sdk.metrics import Histogram as HistogramKind
-from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Histogram,
@@ -28,6 +28,26 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 __all__ = ["Readers", "SeriesLike"]
 
 
+class ExampleLike(Protocol):
+    """A value of a histogram, and the span that it belongs to."""
+
+    @property
+    def seconds(self) -> float:
+        """The value."""
+
+    @property
+    def time_ns(self) -> int:
+        """When it was measured, since the epoch."""
+
+    @property
+    def trace_id(self) -> int:
+        """Of the span."""
+
+    @property
+    def span_id(self) -> int:
+        """Of the span."""
+
+
 class SeriesLike(Protocol):
     """One histogram of `_signals.metrics`, cumulative since the start; seconds."""
 
@@ -37,6 +57,10 @@ class SeriesLike(Protocol):
     total: float
     low: float
     high: float
+
+    @property
+    def examples(self) -> Sequence[ExampleLike]:
+        """The last values that have a span."""
 
     def extremes_since(self, reader: int) -> tuple[float, float]:
         """The least and the greatest value since this reader asked last."""
@@ -155,6 +179,10 @@ class Readers:
             explicit_bounds=self._bounds[series.name],
             min=series.low,
             max=series.high,
+            exemplars=[
+                Exemplar({}, each.seconds, each.time_ns, each.span_id, each.trace_id)
+                for each in series.examples
+            ],
         )
 
 
@@ -186,6 +214,7 @@ class _Seen:
             bucket_counts=buckets,
             min=low,
             max=high,
+            exemplars=[each for each in point.exemplars if each.time_unix_nano > before.time_unix_nano],
         )
 
 

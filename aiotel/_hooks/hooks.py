@@ -15,6 +15,7 @@ from .._record import Record, Rules
 from .._repeats import Repeats
 from ..observations import Source
 from . import loops, threadsafe
+from .blocking import BlockingCalls
 from .cancellations import Cancellations
 from .ends import Facts
 from .errors import Errors
@@ -91,6 +92,11 @@ class Hooks:
         self._uncaught = Uncaught(self._tell_uncaught)
         self.unfinished = Unfinished(observations, repeats, wall_ns, returns)
         self._cancellations = Cancellations(self.unfinished)
+        self._blocking: BlockingCalls | None = None
+        if config.blocking_calls:
+            self._blocking = BlockingCalls(
+                observations, repeats, ledger_of, wall_ns, only=only, allowed=config.blocking_allowed
+            )
 
     def attach(self) -> Detach:
         """Stand in front of everything; gives back what puts it back as it was found."""
@@ -111,6 +117,8 @@ class Hooks:
             stack.callback(self._uncaught.detach)
             self._cancellations.attach()
             stack.callback(self._cancellations.detach)
+            if self._blocking is not None:
+                stack.callback(self._blocking.attach())
             return stack.pop_all().close
 
     def look(self) -> None:

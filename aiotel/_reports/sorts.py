@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from .._config import Config
 from ..observations import (
+    BlockingCall,
     DestroyedPending,
     Failure,
     NeverAwaited,
@@ -18,6 +19,7 @@ from ..observations import (
     UnfinishedCancellation,
     Unretrieved,
 )
+from .blocking import BlockingCalls
 from .cancellations import CANCELLATION_KINDS, UnfinishedCancellations
 from .coroutines import NeverAwaiteds
 from .failures import Failures
@@ -34,6 +36,10 @@ KINDS: Final = (*FINDINGS, *CANCELLATION_KINDS)
 
 class Counters(Protocol):
     """Where observations are counted."""
+
+    @property
+    def count(self) -> Callable[[str, tuple[tuple[str, str], ...], int], None]:
+        """Anything, by the name of its counter and its attributes, so many times."""
 
     @property
     def count_failure(self) -> Callable[[str, str, int], None]:
@@ -61,4 +67,5 @@ def sorts(counters: Counters, config: Config) -> Mapping[type, Sort]:
         NotClosed: NotCloseds(counters.count_finding),
         Stall: Stalls(),
         StallEnded: StallEnds(),
+        BlockingCall: BlockingCalls(counters.count),
     }

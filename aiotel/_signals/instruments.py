@@ -42,6 +42,7 @@ _COUNTERS: Final = {
     names.EXCEPTIONS_HANDLED: ("{exception}", "Exceptions of tasks that somebody has retrieved."),
     names.NEVER_AWAITED: ("{coroutine}", "Coroutines that were never awaited."),
     names.FINDINGS: ("{finding}", "Suspected bugs."),
+    names.BLOCKING_CALLS: ("{call}", "Blocking calls on the threads of event loops (opt-in)."),
     names.DROPPED: ("{item}", "What aiotel itself lost."),
     names.OVERHEAD_TIME: ("s", "CPU time of aiotel's own thread."),
 }

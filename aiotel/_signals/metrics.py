@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from opentelemetry.metrics import Histogram, Observation
 
@@ -19,7 +19,7 @@ from .._record import CANCELLED, PENDING, RAISED, RETURNED, Function, take
 from . import names
 from .instruments import Observe
 
-__all__ = ["BOUNDS", "Counts", "Metrics", "Series"]
+__all__ = ["BOUNDS", "Counts", "Example", "Metrics", "Series"]
 
 BOUNDS: Final[Mapping[str, tuple[float, ...]]] = {
     names.TASK_DURATION: (
@@ -65,10 +65,30 @@ class Counts:
     overhead_ns: Callable[[], int]
 
 
+class Example(Protocol):
+    """A value that was measured, and the span that it belongs to: what OpenTelemetry calls an exemplar."""
+
+    @property
+    def seconds(self) -> float:
+        """The value."""
+
+    @property
+    def time_ns(self) -> int:
+        """When it was measured, since the epoch."""
+
+    @property
+    def trace_id(self) -> int:
+        """Of the span."""
+
+    @property
+    def span_id(self) -> int:
+        """Of the span."""
+
+
 class Series:
     """One histogram with one set of attributes, since the beginning; values in seconds."""
 
-    __slots__ = ("_intervals", "attributes", "buckets", "high", "low", "name", "total")
+    __slots__ = ("_examples", "_intervals", "attributes", "buckets", "high", "low", "name", "total")
 
     def __init__(self, name: str, attributes: Mapping[str, str]) -> None:
         self.name = name
@@ -78,6 +98,7 @@ class Series:
         self.low = float("inf")
         self.high = 0.0
         self._intervals: dict[int, tuple[float, float]] = {}
+        self._examples: dict[int, Example] = {}
 
     def add(self, durations_ns: list[int]) -> None:
         """Count these durations; sorting them first takes a tenth of what one search each does."""
@@ -107,6 +128,15 @@ class Series:
         self.low, self.high = min(self.low, mean), max(self.high, mean)
         for reader, (lowest, highest) in self._intervals.items():
             self._intervals[reader] = (min(lowest, mean), max(highest, mean))
+
+    def exemplify(self, example: Example) -> None:
+        """Give the last value of its bucket a span."""
+        self._examples[bisect_left(BOUNDS[self.name], example.seconds)] = example
+
+    @property
+    def examples(self) -> list[Example]:
+        """The last of each bucket, where there is one."""
+        return list(self._examples.values())
 
     def extremes_since(self, reader: int) -> tuple[float, float]:
         """The least and the greatest value since this reader, by its id, asked last."""
@@ -138,6 +168,7 @@ class Metrics:
             names.EXCEPTIONS: [((names.EXCEPTION_SOURCE, source),) for source in sources],
             names.EXCEPTIONS_HANDLED: [()],
             names.NEVER_AWAITED: [()],
+            names.BLOCKING_CALLS: [()],
             names.FINDINGS: [((names.FINDING_KIND, kind),) for kind in findings],
             names.SLOW_CALLBACKS: [()],
         }
@@ -199,6 +230,12 @@ class Metrics:
         """Add these values to a histogram. Any thread but a loop's."""
         with self._lock:
             self._add(name, attributes, durations_ns)
+
+    def exemplify(self, name: str, attributes: Attributes, example: Example) -> None:
+        """Say which span a value that was measured belongs to."""
+        with self._lock:
+            if name not in self._recorders:
+                self._series_of(name, self._bounded(name, attributes)).exemplify(example)
 
     def measure_short(self, name: str, count: int, total_ns: int) -> None:
         """Add so many values that are within the first bucket, and are not told apart."""

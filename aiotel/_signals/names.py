@@ -45,6 +45,12 @@ TASK_SUSPENDED_LINE: Final = "asyncio.task.suspended.line"
 COROUTINE_DROPPED_FUNCTION: Final = "asyncio.coroutine.dropped.function"
 COROUTINE_DEFINED_FILE: Final = "asyncio.coroutine.defined.file"
 COROUTINE_DEFINED_LINE: Final = "asyncio.coroutine.defined.line"
+BLOCKING_CALL_NAME: Final = "asyncio.blocking_call.name"
+"""The name of the call's audit event."""
+BLOCKING_CALL_CALLER_FUNCTION: Final = "asyncio.blocking_call.caller.function"
+BLOCKING_CALL_CALLER_FILE: Final = "asyncio.blocking_call.caller.file"
+BLOCKING_CALL_CALLER_LINE: Final = "asyncio.blocking_call.caller.line"
+TASK_FUNCTION: Final = "asyncio.task.function"  # where `code.function.name` is not the task's
 EXCEPTION_SOURCE: Final = "asyncio.exception.source"
 EXCEPTION_LEAVES: Final = "asyncio.exception.leaves"
 STALL_CAUSE: Final = "asyncio.stall.cause"
@@ -79,6 +85,7 @@ EXCEPTIONS: Final = "asyncio.exceptions"
 EXCEPTIONS_HANDLED: Final = "asyncio.exceptions.handled"
 NEVER_AWAITED: Final = "asyncio.coroutine.never_awaited"  # the log has the same name
 FINDINGS: Final = "asyncio.findings"
+BLOCKING_CALLS: Final = "asyncio.blocking_calls"
 DROPPED: Final = "aiotel.dropped"
 OVERHEAD_TIME: Final = "aiotel.overhead.time"
 
@@ -94,6 +101,7 @@ STALL: Final = "asyncio.stall"
 STALL_ENDED: Final = "asyncio.stall.ended"
 STALL_WAITED: Final = "asyncio.stall.waited"  # on the spans of those that had to wait
 ASYNCGEN_NOT_CLOSED: Final = "asyncio.asyncgen.not_closed"
+BLOCKING_CALL: Final = "asyncio.blocking_call"
 
 # Findings: the last part of the names of their logs.
 DESTROYED_PENDING: Final = "destroyed_pending"

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from .._record import AnyRecord
 
-__all__ = ["Beat", "Ended", "Times"]
+__all__ = ["Beat", "Ended", "Share", "Times"]
 
 
 class Ended(NamedTuple):
@@ -27,6 +27,17 @@ class Times(NamedTuple):
     iterations: int
 
 
+class Share:
+    """CPU time at some moment, to see how much of a later time was used."""
+
+    __slots__ = ("at_ns", "process_ns", "thread_ns")
+
+    def __init__(self, at_ns: int, thread_ns: int | None, process_ns: int) -> None:
+        self.at_ns = at_ns
+        self.thread_ns = thread_ns
+        self.process_ns = process_ns
+
+
 class Beat(Protocol):
     """How a loop is seen to go on."""
 
@@ -35,6 +46,8 @@ class Beat(Protocol):
     native_id: int
     base_depth: int | None
     """How many frames are below those of a callback, where the stack does not show it."""
+    first: Share | None
+    """CPU times when the loop began to run, where that was seen."""
     threshold_ns: int
     stalls: list[Ended]
 

@@ -78,10 +78,11 @@ def _queueing(evidence: Evidence) -> str | None:
 
 
 def _computing(evidence: Evidence) -> str | None:
-    if evidence.cpu is None or evidence.cpu < HALF:
+    held_gil = evidence.held_ns >= HALF * evidence.duration_ns and (evidence.others_cpu or 0) < BUSY
+    if evidence.cpu is None or evidence.cpu < (HALF / 2 if held_gil else HALF):
         return None
     held = ""
-    if evidence.held_ns >= HALF * evidence.duration_ns:
+    if held_gil:
         held = ", and held the GIL all the time, in native code"
         held += "" if evidence.samples else ": no sample could be had"
     return f"the loop's thread was on a CPU for {evidence.cpu:.0%} of the time{held}"

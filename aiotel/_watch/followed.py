@@ -15,7 +15,7 @@ from .culprits import from_callback
 from .evidence import Glimpse, Sample
 from .kernel import Usage, call_of, usage_of
 
-__all__ = ["Followed", "Share", "threshold_ns_of"]
+__all__ = ["Followed", "threshold_ns_of"]
 
 SAMPLES: Final = 12
 """How often a stack is looked at: at half the threshold, at the threshold, at doubling times."""
@@ -23,24 +23,11 @@ GLIMPSES: Final = 400
 DEPTH: Final = 200
 
 
-class Share:
-    """CPU time at some moment, to see how much of a later time was used."""
-
-    __slots__ = ("at_ns", "process_ns", "thread_ns")
-
-    def __init__(self, at_ns: int, thread_ns: int | None, process_ns: int) -> None:
-        self.at_ns = at_ns
-        self.thread_ns = thread_ns
-        self.process_ns = process_ns
-
-
 class Followed:
     """A tick that is followed, and is a stall once it has taken as long as the threshold."""
 
-    def __init__(self, ledger: Ledger, beat: Beat, since_ns: int, before: Share | None) -> None:
+    def __init__(self, ledger: Ledger, beat: Beat, since_ns: int) -> None:
         self.since_ns = since_ns
-        self.before = before
-        """The CPU times when the loop was last seen to go on."""
         self.told = False
         self.as_told: Stall | None = None
         self.over_threshold = False
@@ -50,7 +37,7 @@ class Followed:
         self.waited: list[AnyRecord] = []
         self.samples: list[Sample] = []
         self.glimpses: list[Glimpse] = []
-        self.queued: tuple[int, Usage | None] = (0, None)
+        self.queued: Usage | None = None
         self._ledger = ledger
         self._beat = beat
         self._next_ns = 0
@@ -71,24 +58,18 @@ class Followed:
         if record is not None:
             self.records[task_id] = record
         if not self.samples:
-            self.queued = now_ns, usage_of(self._beat.native_id)
+            self.queued = usage_of(self._beat.native_id)
         call = call_of(self._beat.native_id)
-        if self._beat.since_ns() != self.since_ns:
-            call = None  # to ask it was to let go of the GIL, and the loop has gone on meanwhile
+        # To read it, the GIL is let go of: the loop may have gone on meanwhile, to wait for something to do.
+        call = call if self._beat.since_ns() == self.since_ns else None
         self.samples.append(Sample(now_ns, stack, call, task_id))
         return True
 
-    def queued_share(self, now_ns: int) -> float | None:
-        """The share of the time since the first look that the thread had to wait for a CPU.
-
-        Where that look came late, of half of the time in all: it may be over by then.
-        """
-        at_ns, before = self.queued
+    def queued_ns(self) -> int | None:
+        """How long, since the first look, the thread had to wait for a CPU."""
+        before = self.queued
         after = None if before is None else usage_of(self._beat.native_id)
-        if before is None or after is None:
-            return None
-        seen_ns = max(now_ns - at_ns, (now_ns - self.since_ns) // 2, 1)
-        return min(1.0, (after.queued_ns - before.queued_ns) / seen_ns)
+        return None if before is None or after is None else after.queued_ns - before.queued_ns
 
     def _record_of(self, task_id: int) -> AnyRecord | None:
         found = self._ledger.live.get(task_id) if task_id else None

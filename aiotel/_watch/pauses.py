@@ -24,7 +24,8 @@ class Pauses:
 
     def attach(self) -> None:
         """Be called by the collector."""
-        gc.callbacks.append(self._callback)
+        if self._callback not in gc.callbacks:
+            gc.callbacks.append(self._callback)
 
     def detach(self) -> None:
         """Be called no more."""

@@ -15,7 +15,7 @@ from .._inspect.stacks import top_of
 from .._ledger import Ledger
 from .._record import AnyRecord, take
 from .._visits import ask
-from .beats import Ended, Times
+from .beats import Ended, Share, Times
 
 __all__ = ["EVERY_NS", "Pings"]
 
@@ -43,6 +43,7 @@ class Pings:
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.base_depth: int | None = None
+        self.first: Share | None = None
         self.threshold_ns = 1 << 62
         self.stalls: list[Ended] = []
         self.every_ns = every_ns
@@ -113,7 +114,7 @@ class Pings:
         try:
             now_ns = self._clock()
             sent_ns, since_ns = self._sent_ns, self._since_ns
-            self._sent_ns, self._answered_ns = 0, now_ns
+            self._sent_ns, self._answered_ns, self._callback_seen = 0, now_ns, None
             self.ident, self.native_id = threading.get_ident(), threading.get_native_id()
             self.base_depth, self._base = _below()
             if sent_ns <= 0:

@@ -74,8 +74,9 @@ class Stalls:
     def settle(self, watched: Watched, now_ns: int) -> None:
         """Tell those that are over."""
         for ended in take(watched.beat.stalls):
+            watched.settled_ns = max(watched.settled_ns, ended.to_ns)
             followed = _followed(watched, ended.from_ns)
-            excused_ns = watched.excused_ns(ended.from_ns)
+            excused_ns = watched.excused_ns(ended.from_ns, ended.to_ns)
             if ended.to_ns - ended.from_ns - excused_ns >= watched.beat.threshold_ns:
                 self._end(watched, ended, followed, excused_ns)
 
@@ -164,7 +165,7 @@ class Stalls:
         duration_ns: int,
         ended: Ended | None,
     ) -> Evidence:
-        before = watched.share if followed is None else followed.before
+        before = watched.share_at(from_ns)
         thread_ns = cpu_ns_of(watched.beat.native_id) if ended is None else ended.thread_ns
         cpu = others = None
         if before is not None and before.thread_ns is not None and thread_ns is not None:
@@ -172,6 +173,7 @@ class Stalls:
             cpu = min(1.0, max(0.0, used_ns / duration_ns))
             all_ns = time.process_time_ns() - before.process_ns
             others = max(0.0, (all_ns - used_ns) / max(duration_ns, self._clock() - before.at_ns))
+        queued_ns = None if followed is None else followed.queued_ns()
         return Evidence(
             duration_ns,
             samples=() if followed is None else followed.samples,
@@ -179,7 +181,7 @@ class Stalls:
             collecting_ns=self._pauses.within_ns(from_ns, to_ns),
             cpu=cpu,
             others_cpu=others,
-            queued=None if followed is None else followed.queued_share(self._clock()),
+            queued=None if queued_ns is None else min(1.0, queued_ns / duration_ns),
             held_ns=duration_ns if followed is None else followed.held_ns,
         )
 

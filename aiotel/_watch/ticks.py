@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from .._faults import faults
 from .._record import AnyRecord, take
-from .beats import Ended, Times
+from .beats import Ended, Share, Times
 
 __all__ = ["SHORT_NS", "Ticks"]
 
@@ -53,6 +53,7 @@ class Ticks:
         self.ident = 0
         self.native_id = 0
         self.base_depth: int | None = None
+        self.first: Share | None = None
         self.threshold_ns = 1 << 62
         """A tick that takes so long is a stall."""
         self.stalls: list[Ended] = []
@@ -158,6 +159,7 @@ class Ticks:
             self._running = not self._running
             if self._running:
                 self._be_here()
+                self.first = Share(self._clock(), time.thread_time_ns(), time.process_time_ns())
                 self._cells.start()
             else:
                 self._cells.stop()

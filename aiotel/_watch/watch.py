@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .._borrowed import Returns
 from .._config import ADAPTIVE, Config
@@ -11,14 +11,24 @@ from .._mailbox import Mailbox
 from .._record import take
 from .._repeats import Repeats
 from .._signals import names
+from ..observations import TaskFacts
 from .health import Health
 from .pauses import Pauses
-from .stalls import Stalls
+from .stalls import Measured, Stalls
 from .watchdog import Watchdog
 
 __all__ = ["Measures", "Watch"]
 
 Attributes = tuple[tuple[str, str], ...]
+
+
+class Example(NamedTuple):
+    """A delay, and the span of the task that caused it."""
+
+    seconds: float
+    time_ns: int
+    trace_id: int
+    span_id: int
 
 
 class Measures(Protocol):
@@ -29,6 +39,9 @@ class Measures(Protocol):
 
     def measure(self, name: str, attributes: Attributes, durations_ns: list[int]) -> None:
         """Add to a histogram."""
+
+    def exemplify(self, name: str, attributes: Attributes, example: Any) -> None:
+        """Say which span a value that was measured belongs to."""
 
     def measure_short(self, name: str, count: int, total_ns: int) -> None:
         """Add what is within the first bucket."""
@@ -81,10 +94,15 @@ class Watch:
         self._watchdog.forget()
         self.health.forget()
 
-    def look(self, measures: Measures) -> None:
-        """See now what has happened, and count it. On the pump's thread, or who flushes."""
-        if any(watched.beat.stalls for watched in self._watchdog.watched()):
-            self._watchdog.look()  # it would have come by itself, but who flushes cannot wait
+    def look(self, measures: Measures, identified: Callable[[TaskFacts], TaskFacts]) -> None:
+        """See now what has happened, and count it. On the pump's thread, or who flushes.
+
+        `identified` gives a task its ids, where it is only to be decided whether it has a span.
+        """
+        # Who flushes cannot wait; and where the GIL was held, this thread may have it before the watchdog
+        # does, while the stack is still that which held it.
+        if self._watchdog.overdue or any(watched.beat.stalls for watched in self._watchdog.watched()):
+            self._watchdog.look()
         gone = self._watchdog.take_gone()
         for watched in (*gone, *self._watchdog.watched()):
             if not watched.has_delays():
@@ -97,11 +115,18 @@ class Watch:
         for watched in gone:
             self.health.take_leave(watched)
         for stall in take(self._stalls.measured):
-            function = (names.CODE_FUNCTION_NAME, stall.function)
-            measures.measure(
-                names.EVENTLOOP_STALL_DURATION,
-                ((names.STALL_CAUSE, stall.cause), function),
-                [stall.duration_ns],
-            )
-            if stall.cause != "crowded":
-                measures.count(names.SLOW_CALLBACKS, (function, (names.CALLBACK_TYPE, stall.callback)), 1)
+            _count(stall, measures)
+            task = None if stall.task is None else identified(stall.task)
+            if task is not None and task.trace_id and task.sampled:
+                seconds = stall.duration_ns / 1e9
+                measures.exemplify(
+                    names.EVENTLOOP_DELAY, (), Example(seconds, stall.end_ns, task.trace_id, task.span_id)
+                )
+
+
+def _count(stall: Measured, measures: Measures) -> None:
+    function = (names.CODE_FUNCTION_NAME, stall.function)
+    attributes = ((names.STALL_CAUSE, stall.cause), function)
+    measures.measure(names.EVENTLOOP_STALL_DURATION, attributes, [stall.duration_ns])
+    if stall.cause != "crowded":
+        measures.count(names.SLOW_CALLBACKS, (function, (names.CALLBACK_TYPE, stall.callback)), 1)

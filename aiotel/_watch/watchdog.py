@@ -31,9 +31,13 @@ __all__ = ["Watchdog"]
 SLOWEST_NS: Final = 25_000_000
 FASTEST_NS: Final = 5_000_000
 """How often loops in callbacks are looked at: a quarter of the least threshold, but within these bounds."""
+LATE_NS: Final = 10_000_000
 CHECK_NS: Final = 500_000_000
 LINGER_NS: Final = 1_000_000_000
 """How long the thread stays when no loop is open any more: another one may be."""
+
+OVERDUE_LOOKS: Final = 50
+"""For so many milliseconds at most others wait for the thread to wake."""
 
 
 class Watchdog:
@@ -62,7 +66,7 @@ class Watchdog:
         self._asleep = _taken_lock()
         self._stopped = False
         self._thread: threading.Thread | None = None
-        self._open_ns = self._checked_ns = 0
+        self._open_ns = self._checked_ns = self._due_ns = 0
         self.cpu_ns = 0
         """CPU time that the thread has used."""
 
@@ -76,7 +80,9 @@ class Watchdog:
             beat = Ticks(loop, selector, sleepers=partial(late_sleepers, ledger))
         except (AttributeError, TypeError):  # it has none, or one that cannot be hooked
             beat = Pings(ledger, self._returns, woken=woken)
-        self._watched[id(ledger)] = Watched(ledger, beat, self._threshold_ns, adaptive=self._adaptive)
+        self._watched[id(ledger)] = Watched(
+            ledger, beat, self._threshold_ns, self._late, adaptive=self._adaptive
+        )
         self._start()
 
     def unwatch(self, ledger: Ledger) -> None:
@@ -108,9 +114,23 @@ class Watchdog:
         self._stalls.forget()
 
     def look(self) -> None:
-        """See now what has happened, for who cannot wait. Any thread."""
-        with self._looking:
-            self._look(self._clock())
+        """See now what has happened, for who cannot wait. Any thread but a loop's.
+
+        Where the thread is late and only it can tell why, it may go first.
+        """
+        for left in range(OVERDUE_LOOKS, -1, -1):
+            with self._looking:
+                now_ns = self._clock()
+                late_ns = now_ns - self._due_ns if self._thread is not None else 0
+                if self._late.guess(late_ns) or not left:
+                    self._look(now_ns)
+                    return
+            time.sleep(0.001)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the thread should have looked by now: it may be waiting for the GIL."""
+        return self._thread is not None and self._clock() > self._due_ns + LATE_NS
 
     def watched(self) -> list[Watched]:
         """All that is watched, and what was closed since `take_gone` was called last."""
@@ -133,18 +153,23 @@ class Watchdog:
             )
             self._thread = thread
             self._pauses.attach()
+            self._due_ns = self._clock()
+            self._late.begin(self._due_ns)
             thread.start()
         self._open_ns = self._clock()
 
     def _run(self) -> None:
+        with self._looking:
+            self._late.woke(self._due_ns, self._clock())
         while not self._stopped:
             period_ns = self._period_ns()
-            due_ns = self._clock() + period_ns
+            due_ns = self._due_ns = self._clock() + period_ns
             self._asleep.acquire(timeout=period_ns / 1e9)  # cheaper than an event; nobody else takes it
             try:
                 with self._looking:
                     now_ns = self._clock()
                     self._late.woke(due_ns, now_ns)
+                    self._due_ns = now_ns + period_ns
                     self._look(now_ns)
                     if now_ns - self._checked_ns >= CHECK_NS and not self._needed(now_ns):
                         return
@@ -181,7 +206,7 @@ class Watchdog:
                 continue
             if watched.beat.stalls:
                 self._stalls.settle(watched, now_ns)
-            watched.look(now_ns, process_ns, self._late)
+            watched.look(now_ns, process_ns)
             if watched.followed is not None:
                 self._stalls.tell_lasting(watched, now_ns)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from .._ledger import Ledger
-from .beats import Beat, Ended
-from .followed import Followed, Share, threshold_ns_of
+from .beats import Beat, Ended, Share
+from .followed import Followed, threshold_ns_of
 from .kernel import cpu_ns_of
 from .lateness import Lateness
 from .victims import ready
@@ -15,13 +16,17 @@ __all__ = ["Watched"]
 
 REFRESH_NS: Final = 1_000_000_000
 """How often it is asked what the loop calls slow."""
+SHARES: Final = 8
+"""How many of the last CPU times are remembered."""
 ADAPTIVE_LEAST_NS: Final = 50_000_000
 
 
 class Watched:
     """A loop, how it is seen to go on, and the tick that takes long just now."""
 
-    def __init__(self, ledger: Ledger, beat: Beat, threshold_ns: int | None, *, adaptive: bool) -> None:
+    def __init__(
+        self, ledger: Ledger, beat: Beat, threshold_ns: int | None, late: Lateness, *, adaptive: bool
+    ) -> None:
         self.ledger = ledger
         self.beat = beat
         self.gone = False
@@ -32,6 +37,8 @@ class Watched:
         """99 of 100 delays of this loop are shorter."""
         self.cpu_ns = 0
         """CPU time of the loop's thread since the loop is watched."""
+        self.settled_ns = 0
+        """When the last stall ended that was told."""
         self._fixed_ns = threshold_ns
         self._adaptive = adaptive
         self._delays = [0] * 64
@@ -39,9 +46,8 @@ class Watched:
         self._refreshed_ns = 0
         self._since_ns = 0
         self._mark = self._delays_mark = 1
-        self._excused_ns = 0
-        self._share: Share | None = None
-        self._share_before: Share | None = None
+        self._late = late
+        self._shares: deque[Share] = deque(maxlen=SHARES)
         self.refresh(0)
 
     def refresh(self, now_ns: int) -> None:
@@ -52,32 +58,27 @@ class Watched:
         else:
             self.beat.threshold_ns = self._fixed_ns or threshold_ns_of(self.ledger)
 
-    def look(self, now_ns: int, process_ns: int, late: Lateness) -> None:
+    def look(self, now_ns: int, process_ns: int) -> None:
         """See whether the loop goes on; where it has not for a while, look closer."""
         mark = self.beat.mark()
         if mark == self._mark and mark <= 0:  # it has had nothing to do all the time: the commonest case
-            if self._share is not None:
-                self._share.at_ns, self._share.process_ns = now_ns, process_ns
+            if self._shares:
+                self._shares[-1].at_ns, self._shares[-1].process_ns = now_ns, process_ns
             return
         self._mark = mark
         if now_ns - self._refreshed_ns > REFRESH_NS:
             self.refresh(now_ns)
-        self.beat.look(now_ns, late.held_ns)
+        self.beat.look(now_ns, self._late.held_ns)
         since_ns = self.beat.since_ns()
-        if since_ns != self._since_ns:
-            self._since_ns, self._excused_ns = since_ns, 0
-            self._share_before = self._share
-            self._share = self._share_now(now_ns, process_ns)
-        elif not since_ns:
-            self._share = self._share_now(now_ns, process_ns)
-            if late.held_ns >= self.beat.threshold_ns:
-                self._held(now_ns, late.held_ns)
-        else:
-            self._excused_ns += late.stopped_ns
+        if since_ns != self._since_ns or not since_ns:
+            self._since_ns = since_ns
+            self._share_now(now_ns, process_ns)
+        if not since_ns and self._late.held_ns >= self.beat.threshold_ns:
+            self._held(now_ns, self._late.held_ns)
         if since_ns:
-            age_ns = now_ns - since_ns - self._excused_ns
+            age_ns = now_ns - since_ns - self.excused_ns(since_ns, now_ns)
             if age_ns * 4 >= self.beat.threshold_ns:
-                self._look_closer(since_ns, now_ns, age_ns, late)
+                self._look_closer(since_ns, now_ns, age_ns)
 
     @property
     def rests(self) -> bool:
@@ -109,32 +110,34 @@ class Watched:
         followed = self.followed
         if followed is None or not followed.over_threshold or self.beat.since_ns() != followed.since_ns:
             return 0
-        return now_ns - followed.since_ns - self._excused_ns
+        return now_ns - followed.since_ns - self.excused_ns(followed.since_ns, now_ns)
 
-    @property
-    def share(self) -> Share | None:
-        """CPU times when the loop was last seen to go on."""
-        return self._share
+    def share_at(self, moment_ns: int) -> Share | None:
+        """The CPU times that were seen last before this moment."""
+        before = [share for share in list(self._shares) if share.at_ns <= moment_ns]
+        return before[-1] if before else self.beat.first
 
-    def excused_ns(self, since_ns: int) -> int:
-        """For how long the process was stopped during that tick."""
-        return self._excused_ns if since_ns == self._since_ns else 0
+    def excused_ns(self, from_ns: int, to_ns: int) -> int:
+        """For how long the process was stopped meanwhile: that is nobody's stall."""
+        return self._late.stopped_ns(from_ns, to_ns)
 
     def _held(self, now_ns: int, held_ns: int) -> None:
         """The GIL was held for long, and the loop goes on now: one that has to be asked shows nothing."""
-        thread_ns = cpu_ns_of(self.beat.native_id) if self.beat.native_id else None
-        before = self._share_before
-        if self.beat.times() is None and before is not None and None not in (thread_ns, before.thread_ns):
-            used_ns = (thread_ns or 0) - (before.thread_ns or 0)
-            if used_ns >= held_ns / 2:
-                self.beat.stalls.append(Ended(now_ns - held_ns, now_ns, thread_ns or 0, ()))
+        from_ns = max(now_ns - held_ns, self.settled_ns)
+        before = self.share_at(from_ns)
+        after = self._shares[-1] if self._shares else None
+        if self.beat.times() is not None or before is None or after is None:
+            return
+        used_ns = (after.thread_ns or 0) - (before.thread_ns or 0)
+        if now_ns - from_ns >= self.beat.threshold_ns and used_ns >= (now_ns - from_ns) / 2:
+            self.beat.stalls.append(Ended(from_ns, now_ns, after.thread_ns or 0, ()))
 
-    def _look_closer(self, since_ns: int, now_ns: int, age_ns: int, late: Lateness) -> None:
+    def _look_closer(self, since_ns: int, now_ns: int, age_ns: int) -> None:
         followed = self.followed
         if followed is None or followed.since_ns != since_ns:
             self.before = followed
-            followed = self.followed = Followed(self.ledger, self.beat, since_ns, self._share_before)
-        followed.held_ns += late.held_ns
+            followed = self.followed = Followed(self.ledger, self.beat, since_ns)
+        followed.held_ns += self._late.held_ns
         followed.glimpse(now_ns)
         if age_ns * 2 >= self.beat.threshold_ns:
             followed.sample(now_ns)
@@ -142,13 +145,14 @@ class Watched:
             followed.over_threshold = True
             followed.waited = ready(self.ledger, followed.records.values())
 
-    def _share_now(self, now_ns: int, process_ns: int) -> Share | None:
+    def _share_now(self, now_ns: int, process_ns: int) -> None:
         if not self.beat.native_id:
-            return None
+            return
         thread_ns = cpu_ns_of(self.beat.native_id)
-        if thread_ns is not None and self._share is not None and self._share.thread_ns is not None:
-            self.cpu_ns += max(0, thread_ns - self._share.thread_ns)
-        return Share(now_ns, thread_ns, process_ns)
+        before = self._shares[-1].thread_ns if self._shares else None
+        if thread_ns is not None and before is not None:
+            self.cpu_ns += max(0, thread_ns - before)
+        self._shares.append(Share(now_ns, thread_ns, process_ns))
 
 
 def _p99(counts: list[int]) -> int:
