@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -21,7 +22,7 @@ from .ends import Facts
 from .errors import Errors
 from .ledgers import Ledgers, ledger_of
 from .lives import Lives
-from .loops import Detach
+from .loops import LEDGER, Detach
 from .retrievals import Retrievals, find
 from .tasks import Tasks
 from .uncaught import Uncaught
@@ -119,7 +120,14 @@ class Hooks:
             stack.callback(self._cancellations.detach)
             if self._blocking is not None:
                 stack.callback(self._blocking.attach())
+            self._meet_running_loop()
             return stack.pop_all().close
+
+    def _meet_running_loop(self) -> None:
+        """The loop that runs here is not to be met by its next task only: it may be stuck before."""
+        loop = asyncio._get_running_loop()
+        if loop is not None and hasattr(loop, LEDGER) and ledger_of(loop) is None:
+            self.ledgers.open(loop)
 
     def look(self) -> None:
         """See what does not make itself heard. On the pump's thread."""

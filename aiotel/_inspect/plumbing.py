@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["is_plumbing"]
+__all__ = ["is_debugger", "is_plumbing"]
 
 _PLUMBING: Final = ("asyncio.", "uvloop.", "anyio.", "aiotel._hooks.", "aiotel._process.", "aiotel._watch.")
+
+_DEBUGGERS: Final = ("bdb.", "pdb.", "ipdb.", "pudb.", "pydevd.", "_pydevd_bundle.", "debugpy.")
+
+
+def is_debugger(module: object) -> bool:
+    """Whether this module stops the program for somebody who looks at it."""
+    return type(module) is str and f"{module}.".startswith(_DEBUGGERS)
 
 
 def is_plumbing(module: object) -> bool:

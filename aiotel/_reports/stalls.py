@@ -66,7 +66,7 @@ def _words(stall: Stall) -> str:
     culprit += "" if stall.at is None else f", line {stall.at.line}"
     verb = "was" if stall.ended else "has been"
     seconds = f"{stall.duration_ns / 1e9:.3g} s"
-    return f"Event loop {verb} blocked for {seconds}{culprit} ({stall.cause}: {stall.evidence})"
+    return f"Event loop {verb} blocked for {seconds}{culprit} ({stall.cause})"
 
 
 def _attributes(stall: Stall) -> dict[str, Any]:

@@ -74,6 +74,8 @@ def loops_observed(health: Health) -> Mapping[str, Observe]:
 
     def time() -> Iterable[Observation]:
         times = health.times()
+        if not times.iterations:  # uvloop's loops do not say
+            return
         yield Observation(times.active_ns / 1e9, {names.EVENTLOOP_STATE: "active"})
         yield Observation(times.idle_ns / 1e9, {names.EVENTLOOP_STATE: "idle"})
 

@@ -19,6 +19,8 @@ __all__ = ["cause_of", "crowded"]
 
 HALF: Final = 0.5
 """What took so much of the time is the cause."""
+RIVAL: Final = 0.01
+"""A thread that used so much of a CPU lately is named; there may be several."""
 CROWD: Final = 5
 """So many callbacks in one iteration are many."""
 BUSY: Final = 0.3
@@ -101,9 +103,9 @@ def _by_stack(evidence: Evidence) -> tuple[Cause, str]:
     """It was off the CPU: by what the system said that it waited for, else by where it was."""
     calls = Counter(_waits_for(sample, evidence) for sample in evidence.samples)
     if not calls:
-        return "gil", "no sample: the GIL was held" + _shares(evidence)
+        return "gil", "no sample: the GIL was held" + _shares(evidence) + _rival(evidence)
     cause, _ = calls.most_common(1)[0]
-    return cause, _WORDS[cause] + _shares(evidence)
+    return cause, _WORDS[cause] + _shares(evidence) + (_rival(evidence) if cause == "gil" else "")
 
 
 def _waits_for(sample: Sample, evidence: Evidence) -> Cause:
@@ -135,6 +137,14 @@ def _shares(evidence: Evidence) -> str:
         if share is not None
     ]
     return f" ({', '.join(parts)})" if parts else ""
+
+
+def _rival(evidence: Evidence) -> str:
+    rival = evidence.rival
+    if rival is None or rival.share < RIVAL:
+        return ""
+    inside = "" if rival.function is None else f" in {rival.function}"
+    return f"; most by thread {rival.name}{inside}, {rival.share:.0%} of a CPU"
 
 
 def _is_in(place: Place, modules: tuple[str, ...]) -> bool:

@@ -13,7 +13,7 @@ from .._inspect.stacks import Place
 from ..observations import CallbackType, Cause
 from .evidence import Sample
 
-__all__ = ["Culprit", "culprit_of", "from_callback", "imports"]
+__all__ = ["Culprit", "culprit_of", "from_callback", "imports", "innermost"]
 
 _LIBRARY: Final = tuple(
     {path + sep for name, path in sysconfig.get_paths().items() if name in ("stdlib", "platstdlib")}
@@ -114,18 +114,19 @@ def _at(stacks: Sequence[tuple[Place, ...]], level: int) -> tuple[Place, tuple[P
 
 def _hottest(stacks: Sequence[tuple[Place, ...]]) -> tuple[Place, tuple[Place, ...]]:
     """They have no function of the program's in common: the most frequent of all that were seen."""
-    found = Counter(place.code for stack in stacks if (place := _innermost(stack)) is not None)
+    found = Counter(place.code for stack in stacks if (place := innermost(stack)) is not None)
     if not found:
         return stacks[0][-1], stacks[0]
     code, _ = found.most_common(1)[0]
     for stack in stacks:
-        place = _innermost(stack)
+        place = innermost(stack)
         if place is not None and place.code is code:
             return place, stack
     raise AssertionError("it was counted")
 
 
-def _innermost(stack: Sequence[Place]) -> Place | None:
+def innermost(stack: Sequence[Place]) -> Place | None:
+    """The innermost function of the program in a stack that begins with the outermost."""
     return next((place for place in reversed(stack) if _is_programs(place)), None)
 
 

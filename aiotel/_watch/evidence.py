@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .._inspect.stacks import Place
 from .kernel import Call
 
-__all__ = ["Evidence", "Glimpse", "Sample"]
+__all__ = ["Evidence", "Glimpse", "Rival", "Sample"]
 
 
 class Sample(NamedTuple):
@@ -29,6 +29,14 @@ class Glimpse(NamedTuple):
     waiting: int
 
 
+class Rival(NamedTuple):
+    """A thread, what it does, and how much of the time it was on a CPU."""
+
+    name: str
+    function: str | None
+    share: float
+
+
 class Evidence(NamedTuple):
     """All that the cause is told from. Times in ns; None where the system does not tell."""
 
@@ -45,3 +53,5 @@ class Evidence(NamedTuple):
     """The share of the time that it had to wait for a CPU."""
     held_ns: int = 0
     """How long the watchdog had to wait for the GIL."""
+    rival: Rival | None = None
+    """The other thread that used most of a CPU."""

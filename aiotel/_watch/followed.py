@@ -6,13 +6,14 @@ from operator import attrgetter
 from typing import Final
 
 from .._inspect.glances import glance, size_of, task_id_of
+from .._inspect.plumbing import is_debugger
 from .._inspect.stacks import stack_of
 from .._ledger import Ledger
 from .._record import AnyRecord
 from ..observations import Stall
 from .beats import Beat
 from .culprits import from_callback
-from .evidence import Glimpse, Sample
+from .evidence import Glimpse, Rival, Sample
 from .kernel import Usage, call_of, usage_of
 
 __all__ = ["Followed", "threshold_ns_of"]
@@ -28,10 +29,12 @@ class Followed:
 
     def __init__(self, ledger: Ledger, beat: Beat, since_ns: int) -> None:
         self.since_ns = since_ns
-        self.told = False
         self.as_told: Stall | None = None
         self.over_threshold = False
+        self.debugged = False
+        """A debugger has stopped it: whoever sits there knows."""
         self.held_ns = 0
+        self.rival: Rival | None = None
         self.records: dict[int, AnyRecord] = {}
         """Of the tasks that were seen to run, by the task's id; of eager tasks in their first steps, too."""
         self.waited: list[AnyRecord] = []
@@ -63,6 +66,7 @@ class Followed:
         # To read it, the GIL is let go of: the loop may have gone on meanwhile, to wait for something to do.
         call = call if self._beat.since_ns() == self.since_ns else None
         self.samples.append(Sample(now_ns, stack, call, task_id))
+        self.debugged = self.debugged or any(is_debugger(place.module) for place in stack)
         return True
 
     def queued_ns(self) -> int | None:

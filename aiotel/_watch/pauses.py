@@ -23,7 +23,7 @@ class Pauses:
         self._callback = _callback(self._kept, clock)
 
     def attach(self) -> None:
-        """Be called by the collector."""
+        """Be called by the collector; once, however often this is asked."""
         if self._callback not in gc.callbacks:
             gc.callbacks.append(self._callback)
 

@@ -77,28 +77,37 @@ class Stalls:
             watched.settled_ns = max(watched.settled_ns, ended.to_ns)
             followed = _followed(watched, ended.from_ns)
             excused_ns = watched.excused_ns(ended.from_ns, ended.to_ns)
+            if followed is not None and followed.debugged:
+                continue
             if ended.to_ns - ended.from_ns - excused_ns >= watched.beat.threshold_ns:
                 self._end(watched, ended, followed, excused_ns)
 
     def tell_lasting(self, watched: Watched, now_ns: int) -> None:
         """Tell one that lasts, once it is an error."""
         stuck_ns = watched.stuck_ns(now_ns)
-        if stuck_ns >= self._error_after_ns and watched.followed is not None and not watched.followed.told:
+        if (
+            stuck_ns >= self._error_after_ns
+            and watched.followed is not None
+            and watched.followed.as_told is None
+        ):
             self._begin(watched, watched.followed, stuck_ns, now_ns)
 
     def conclude(self, watched: Watched, now_ns: int) -> None:
-        """Tell what is not told yet: nobody will look any more."""
+        """Tell and count what is not told yet: nobody will look any more."""
         self.settle(watched, now_ns)
         stuck_ns = watched.stuck_ns(now_ns)
-        if stuck_ns and watched.followed is not None and not watched.followed.told:
-            self._begin(watched, watched.followed, stuck_ns, now_ns)
+        if stuck_ns and watched.followed is not None:
+            self._measure(*self._begin(watched, watched.followed, stuck_ns, now_ns), now_ns)
 
-    def _begin(self, watched: Watched, followed: Followed, stuck_ns: int, now_ns: int) -> None:
-        followed.told = True
+    def _begin(
+        self, watched: Watched, followed: Followed, stuck_ns: int, now_ns: int
+    ) -> tuple[Stall, Culprit]:
         stall, culprit = self._stall(watched, followed, followed.since_ns, now_ns, stuck_ns, None)
-        followed.as_told = stall
-        self._tell(stall, culprit)
-        self._note(stall, culprit, followed, ())
+        if followed.as_told is None:
+            followed.as_told = stall
+            self._tell(stall, culprit)
+            self._note(stall, culprit, followed, ())
+        return stall, culprit
 
     def _end(self, watched: Watched, ended: Ended, followed: Followed | None, excused_ns: int) -> None:
         duration_ns = ended.to_ns - ended.from_ns - excused_ns
@@ -183,6 +192,7 @@ class Stalls:
             others_cpu=others,
             queued=None if queued_ns is None else min(1.0, queued_ns / duration_ns),
             held_ns=duration_ns if followed is None else followed.held_ns,
+            rival=None if followed is None else followed.rival,
         )
 
     def _tell(self, stall: Stall, culprit: Culprit) -> None:

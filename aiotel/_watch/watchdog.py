@@ -21,6 +21,7 @@ from .._ledger import Ledger
 from .lateness import Lateness
 from .pauses import Pauses
 from .pings import Pings
+from .rivals import Rivals
 from .stalls import Stalls
 from .ticks import Ticks
 from .victims import late_sleepers, woken
@@ -61,6 +62,7 @@ class Watchdog:
         self._clock = clock
         self._watched: dict[int, Watched] = {}
         self._late = Lateness()
+        self._rivals = Rivals()
         # One looks at a time: the thread, or who flushes.
         self._looking = threading.RLock()
         self._asleep = _taken_lock()
@@ -81,7 +83,12 @@ class Watchdog:
         except (AttributeError, TypeError):  # it has none, or one that cannot be hooked
             beat = Pings(ledger, self._returns, woken=woken)
         self._watched[id(ledger)] = Watched(
-            ledger, beat, self._threshold_ns, self._late, adaptive=self._adaptive
+            ledger,
+            beat,
+            self._rivals,
+            self._late,
+            threshold_ns=self._threshold_ns,
+            adaptive=self._adaptive,
         )
         self._start()
 
@@ -180,6 +187,7 @@ class Watchdog:
         """Whether a loop is open, or was a moment ago; where not, the thread is to end."""
         self._checked_ns = now_ns
         self.cpu_ns = time.thread_time_ns()
+        self._rivals.remember()
         if any(not watched.gone for watched in self._watched.values()):
             self._open_ns = now_ns
         if now_ns - self._open_ns < LINGER_NS:

@@ -10,6 +10,7 @@ from .beats import Beat, Ended, Share
 from .followed import Followed, threshold_ns_of
 from .kernel import cpu_ns_of
 from .lateness import Lateness
+from .rivals import Rivals
 from .victims import ready
 
 __all__ = ["Watched"]
@@ -25,7 +26,14 @@ class Watched:
     """A loop, how it is seen to go on, and the tick that takes long just now."""
 
     def __init__(
-        self, ledger: Ledger, beat: Beat, threshold_ns: int | None, late: Lateness, *, adaptive: bool
+        self,
+        ledger: Ledger,
+        beat: Beat,
+        rivals: Rivals,
+        late: Lateness,
+        *,
+        threshold_ns: int | None,
+        adaptive: bool,
     ) -> None:
         self.ledger = ledger
         self.beat = beat
@@ -41,6 +49,7 @@ class Watched:
         """When the last stall ended that was told."""
         self._fixed_ns = threshold_ns
         self._adaptive = adaptive
+        self._rivals = rivals
         self._delays = [0] * 64
         """How many delays there were of so many bits."""
         self._refreshed_ns = 0
@@ -108,7 +117,9 @@ class Watched:
     def stuck_ns(self, now_ns: int) -> int:
         """For how long it has not gone on, so far as it was a stall."""
         followed = self.followed
-        if followed is None or not followed.over_threshold or self.beat.since_ns() != followed.since_ns:
+        if followed is None or followed.debugged or not followed.over_threshold:
+            return 0
+        if self.beat.since_ns() != followed.since_ns:
             return 0
         return now_ns - followed.since_ns - self.excused_ns(followed.since_ns, now_ns)
 
@@ -143,6 +154,7 @@ class Watched:
             followed.sample(now_ns)
         if age_ns >= self.beat.threshold_ns and not followed.over_threshold:
             followed.over_threshold = True
+            followed.rival = self._rivals.busiest(self.beat.ident)
             followed.waited = ready(self.ledger, followed.records.values())
 
     def _share_now(self, now_ns: int, process_ns: int) -> None:
