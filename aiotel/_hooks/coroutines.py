@@ -212,7 +212,11 @@ class _See:
         self._look = look
 
     def __ror__(self, coro: Any) -> object:
-        return self._look(coro, sys._getframe(1), sys.getrefcount(coro))
+        try:
+            frame = sys._getframe(1)
+        except ValueError:  # Python has ended, and C lets go of what is left
+            return coro
+        return self._look(coro, frame, sys.getrefcount(coro))
 
 
 def _teller(found: Callable[[Any], object]) -> object:

@@ -57,6 +57,9 @@ class Beat(Protocol):
     def look(self, now_ns: int, held_ns: int) -> None:
         """Do what has to be done now and then; `held_ns` the GIL was held until now. One thread at a time."""
 
+    def rest(self) -> None:
+        """The loop does not run."""
+
     def since_ns(self) -> int:
         """Since when the loop has not been seen to go on; 0 where it waits for something, or does not run."""
 

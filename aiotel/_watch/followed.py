@@ -41,6 +41,7 @@ class Followed:
         self.samples: list[Sample] = []
         self.glimpses: list[Glimpse] = []
         self.queued: Usage | None = None
+        self._queued_at_ns = 0
         self._ledger = ledger
         self._beat = beat
         self._next_ns = 0
@@ -61,7 +62,7 @@ class Followed:
         if record is not None:
             self.records[task_id] = record
         if not self.samples:
-            self.queued = usage_of(self._beat.native_id)
+            self.queued, self._queued_at_ns = usage_of(self._beat.native_id), now_ns
         call = call_of(self._beat.native_id)
         # To read it, the GIL is let go of: the loop may have gone on meanwhile, to wait for something to do.
         call = call if self._beat.since_ns() == self.since_ns else None
@@ -69,11 +70,14 @@ class Followed:
         self.debugged = self.debugged or any(is_debugger(place.module) for place in stack)
         return True
 
-    def queued_ns(self) -> int | None:
-        """How long, since the first look, the thread had to wait for a CPU."""
+    def since_first(self, now_ns: int) -> tuple[int, float] | None:
+        """Since the first look: how long the thread waited for a CPU, and how often a second it got one."""
         before = self.queued
         after = None if before is None else usage_of(self._beat.native_id)
-        return None if before is None or after is None else after.queued_ns - before.queued_ns
+        if before is None or after is None:
+            return None
+        seconds = max(1, now_ns - self._queued_at_ns) / 1e9
+        return after.queued_ns - before.queued_ns, (after.turns - before.turns) / seconds
 
     def _record_of(self, task_id: int) -> AnyRecord | None:
         found = self._ledger.live.get(task_id) if task_id else None

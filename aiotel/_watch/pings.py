@@ -68,6 +68,9 @@ class Pings:
         """Ask no more; an answer that is still to come does nothing."""
         self._sent_ns = -1
 
+    def rest(self) -> None:
+        """It is seen before the next question."""
+
     def since_ns(self) -> int:
         """Since when the loop owes an answer, or was seen in the callback that it is in."""
         return self._since_ns if self._sent_ns > 0 else 0

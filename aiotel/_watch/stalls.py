@@ -182,7 +182,7 @@ class Stalls:
             cpu = min(1.0, max(0.0, used_ns / duration_ns))
             all_ns = time.process_time_ns() - before.process_ns
             others = max(0.0, (all_ns - used_ns) / max(duration_ns, self._clock() - before.at_ns))
-        queued_ns = None if followed is None else followed.queued_ns()
+        since_first = None if followed is None else followed.since_first(self._clock())
         return Evidence(
             duration_ns,
             samples=() if followed is None else followed.samples,
@@ -190,7 +190,8 @@ class Stalls:
             collecting_ns=self._pauses.within_ns(from_ns, to_ns),
             cpu=cpu,
             others_cpu=others,
-            queued=None if queued_ns is None else min(1.0, queued_ns / duration_ns),
+            queued=None if since_first is None else min(1.0, since_first[0] / duration_ns),
+            turns=None if since_first is None else since_first[1],
             held_ns=duration_ns if followed is None else followed.held_ns,
             rival=None if followed is None else followed.rival,
         )

@@ -36,6 +36,7 @@ class _Cells(NamedTuple):
 
     start: Callable[[], None]
     stop: Callable[[], None]
+    halt: Callable[[], None]
     look: Callable[[], tuple[int, int, int, int, int]]
 
 
@@ -91,6 +92,10 @@ class Ticks:
     def look(self, now_ns: int, held_ns: int) -> None:
         """There is nothing to be done for it."""
 
+    def rest(self) -> None:
+        """The loop does not run, and has not said so: some replace `run_forever`."""
+        self._cells.halt()
+
     def since_ns(self) -> int:
         """When the tick began that the loop is in; 0 where it waits, or does not run."""
         return max(0, self._cells.look()[1])
@@ -120,6 +125,7 @@ class Ticks:
         """A tick is over that was not short."""
         try:
             if from_ns <= 0:  # the first of a loop whose start nobody has told
+                self._cells.start()
                 return
             if len(self.longs) < LONG:
                 self.longs.append(now_ns - from_ns)
@@ -172,7 +178,7 @@ def _nothing() -> object:
     return object()
 
 
-def _count(
+def _count(  # noqa: C901  # they share variables
     select_really: Callable[[Any], Any], note: Callable[[int, int], None], clock: Callable[[], int]
 ) -> tuple[Callable[[Any], Any], _Cells]:
     """A `select` that counts, and what reads its variables: closures are the fastest place for them.
@@ -212,7 +218,13 @@ def _count(
         ran_ns += now_ns - began_ns
         woke_ns = began_ns = 0
 
+    def halt() -> None:
+        nonlocal woke_ns, ran_ns, began_ns
+        if woke_ns > 0 and began_ns:
+            ran_ns += woke_ns - began_ns
+            woke_ns = began_ns = 0
+
     def look() -> tuple[int, int, int, int, int]:
         return count, woke_ns, idle_ns, ran_ns, began_ns
 
-    return select, _Cells(start, stop, look)
+    return select, _Cells(start, stop, halt, look)

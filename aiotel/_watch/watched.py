@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from .._inspect.glances import is_running
 from .._ledger import Ledger
 from .beats import Beat, Ended, Share
 from .followed import Followed, threshold_ns_of
@@ -144,6 +145,9 @@ class Watched:
             self.beat.stalls.append(Ended(from_ns, now_ns, after.thread_ns or 0, ()))
 
     def _look_closer(self, since_ns: int, now_ns: int, age_ns: int) -> None:
+        if not is_running(self.ledger.loop):
+            self.beat.rest()
+            return
         followed = self.followed
         if followed is None or followed.since_ns != since_ns:
             self.before = followed

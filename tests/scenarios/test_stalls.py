@@ -32,7 +32,7 @@ def check_all(told: Told, program: Program, cause: str, callback: str = "task") 
     """Log, span event and metrics of a stall in `BLOCKS` agree, and there is one of each."""
     function = program.qualified("BLOCKS")
     log = the_stall(told)
-    assert said(told, program) == ("BLOCKS", "at", cause), log.body
+    assert said(told, program) == ("BLOCKS", "at", cause), log.attributes["asyncio.stall.evidence"]
     check_duration(log.attributes["asyncio.stall.duration"], program)
     assert f"in {program.names['BLOCKS']}\n" in str(log.attributes["code.stacktrace"])
     assert points(told, "asyncio.eventloop.stall.duration") == {(cause, function): 1}
@@ -134,6 +134,20 @@ def test_threads_that_contend_for_the_gil(loops: Loops, capsys: pytest.CaptureFi
     check_all(told, program, "gil")
 
 
+def test_a_lock_that_another_thread_holds_while_it_computes(
+    loops: Loops, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = blocking("LOCK.acquire(timeout=0.4)", LOCK=threading.Lock())
+    program.namespace["LOCK"].acquire()
+    over = threading.Event()
+    threading.Thread(target=_spin, args=(over,)).start()
+
+    told = run(program, loops, capsys)
+
+    over.set()
+    check_all(told, program, "lock")
+
+
 def test_a_module_that_is_slow_to_import(
     loops: Loops,
     capsys: pytest.CaptureFixture[str],
@@ -160,7 +174,8 @@ def run_until_sampled(
         log = the_stall(told)
         if "code.function.name" in log.attributes:
             return told, program
-        assert "held the GIL all the time, in native code: no sample could be had" in str(log.body)
+        evidence = str(log.attributes["asyncio.stall.evidence"])
+        assert "held the GIL all the time, in native code: no sample could be had" in evidence
     raise AssertionError("no sample could be had, four times")
 
 
