@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from .kernel import own_switches, usage_of
 
@@ -22,10 +23,25 @@ STOPS = 64
 """How many stops are remembered."""
 
 
+def _own_queued_ns() -> int:
+    """How long the calling thread has had to wait for a CPU; 0 where the system does not tell."""
+    usage = usage_of(threading.get_native_id())
+    return 0 if usage is None else usage.queued_ns
+
+
 class Lateness:
     """Of the last time that the watchdog woke."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        own_switches: Callable[[], int | None] = own_switches,
+        process_ns: Callable[[], int] = time.process_time_ns,
+        queued_ns: Callable[[], int] = _own_queued_ns,
+    ) -> None:
+        self._own_switches = own_switches
+        self._process_clock = process_ns
+        self._own_queued_ns = queued_ns
         self.held_ns = 0
         """So long it waited for the GIL."""
         self._stops: deque[tuple[int, int]] = deque(maxlen=STOPS)
@@ -45,12 +61,12 @@ class Lateness:
 
     def begin(self, now_ns: int) -> None:
         """The watchdog's thread is about to be started, and to wake for the first time."""
-        self._switches, self._process_ns = 0, time.process_time_ns()
+        self._switches, self._process_ns = 0, self._process_clock()
         self._measured_ns, self._queued_ns = now_ns, 0
 
     def guess(self, late_ns: int) -> bool:
         """The watchdog's thread should have woken so long ago; False where others cannot tell why not."""
-        ran_ns = time.process_time_ns() - self._process_ns
+        ran_ns = self._process_clock() - self._process_ns
         self.held_ns = late_ns if late_ns > WORTH_NS and ran_ns >= late_ns / 2 else 0
         return late_ns <= WORTH_NS or self.held_ns > 0
 
@@ -62,24 +78,19 @@ class Lateness:
         late_ns = now_ns - due_ns
         # Who waits for the GIL looks again after each switch interval; who is stopped does not.
         expected = late_ns / 1e9 / sys.getswitchinterval()
-        switches = own_switches()
+        switches = self._own_switches()
         if switches is not None and self._switches is not None and expected >= 4:
             held = switches - self._switches - 1 >= expected / 4
         else:
-            held = time.process_time_ns() - self._process_ns >= late_ns / 2
+            held = self._process_clock() - self._process_ns >= late_ns / 2
         if held:
             self.held_ns = late_ns
-        elif self._was_queued_ns() < late_ns / 2:
+        elif self._own_queued_ns() - self._queued_ns < late_ns / 2:
             self._stops.append((due_ns, now_ns))
-
-    def _was_queued_ns(self) -> int:
-        usage = usage_of(threading.get_native_id())
-        return 0 if usage is None else usage.queued_ns - self._queued_ns
 
     def _measure(self, now_ns: int) -> None:
         # Each time: with numbers that are a second old, what was waited for then is taken for this wait.
-        self._switches, self._process_ns = own_switches(), time.process_time_ns()
+        self._switches, self._process_ns = self._own_switches(), self._process_clock()
         if now_ns - self._measured_ns > MEASURED_NS:  # this one needs a file
             self._measured_ns = now_ns
-            usage = usage_of(threading.get_native_id())
-            self._queued_ns = 0 if usage is None else usage.queued_ns
+            self._queued_ns = self._own_queued_ns()
