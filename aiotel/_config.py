@@ -71,6 +71,8 @@ class Config:
     """Patterns (`app.settings.*`, `jinja2.*`) of functions that may block, and whatever they call."""
     unretrieved_after: float = 5.0
     """A failed task that somebody holds, and whose exception nobody has retrieved for so long, is told."""
+    starved_after: float = 1.0
+    """A pool of threads that calls wait for, and none of whose threads has come free for so long, is told."""
     redact: Callable[[str], str] | None = None
     """Gives the message of an exception as it may leave the process; in the environment as `module:name`."""
     severity: Callable[[Failure], str | None] | None = None
@@ -211,6 +213,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "blocking_calls": _boolean,
     "blocking_allowed": _names,
     "unretrieved_after": _number,
+    "starved_after": _number,
     "redact": _Named,
     "severity": _Named,
 }
@@ -257,6 +260,7 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "blocking_calls": _bool_check,
     "blocking_allowed": _patterns_check,
     "unretrieved_after": _seconds,
+    "starved_after": _seconds,
     "redact": _callable_check,
     "severity": _callable_check,
 }

@@ -27,6 +27,7 @@ from ._export.providers import Providers
 from ._export.readers import Readers
 from ._faults import faults
 from ._hooks.exceptions import facts_of
+from ._hooks.executors import LEVELS
 from ._hooks.hooks import Hooks
 from ._hooks.loops import require_attributes
 from ._inspect.facts import identified
@@ -40,6 +41,7 @@ from ._reports.reports import Reports
 from ._reports.sorts import KINDS, sorts
 from ._reports.spans import note_raised
 from ._signals import names
+from ._signals.executors import levels_of
 from ._signals.instruments import instruments_of
 from ._signals.logs import Logs
 from ._signals.loops import loops_observed
@@ -222,7 +224,10 @@ class Session:
             function_limit=self.config.function_limit,
             sources=get_args(Source),
             findings=KINDS,
-            observed=loops_observed(self._watch.health),
+            observed={
+                **loops_observed(self._watch.health),
+                **levels_of(LEVELS, self._hooks.executors.levels),
+            },
         )
         self._meter_provider = provider
         self._instruments = instruments_of(
@@ -245,7 +250,7 @@ class Session:
 
     def _count_dropped(self) -> Mapping[str, int]:
         return {
-            "records": self._ledgers.dropped() + self._records.dropped,
+            "records": self._ledgers.dropped() + self._records.dropped + self._hooks.executors.dropped(),
             "failures": self._observations.dropped + self._repeats.dropped + self._watch.dropped(),
             "faults": faults.count - self._faults,
         }
@@ -300,6 +305,8 @@ class Session:
         self._metrics.absorb(self._ledgers.functions())
         for ledger in self._ledgers.take_closed():
             self._metrics.absorb(ledger.every_function())
+        for kind, waits in self._hooks.executors.take_waits():
+            self._metrics.measure(names.EXECUTOR_QUEUE_DURATION, ((names.EXECUTOR_TYPE, kind),), waits)
         for ledger in self._ledgers.followed():
             for error_type in take(ledger.handled):
                 self._metrics.count_handled(error_type)

@@ -18,10 +18,14 @@ __all__ = [
     "NeverAwaited",
     "NeverStarted",
     "NotClosed",
+    "Occupied",
+    "PoolKind",
+    "Recovered",
     "Retrieved",
     "Source",
     "Stall",
     "StallEnded",
+    "Starved",
     "TaskFacts",
     "UnfinishedCancellation",
     "Unretrieved",
@@ -43,6 +47,8 @@ CancelledBy = Literal[
 ]
 # fmt: on
 """Who or what cancelled a task: the values of `asyncio.task.cancelled.by`."""
+PoolKind = Literal["default", "user", "anyio"]
+"""Whose threads: the loop's default executor, one that the program made, anyio's. `asyncio.executor.type`."""
 Unstarted = Literal["closed", "not running", "ended"]
 """Why a task has not started: its loop was closed, or does not run, or the process has ended."""
 
@@ -283,3 +289,45 @@ class BlockingCall:
     time_ns: int
     task: TaskFacts | None = None
     context: object = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupied:
+    """So many threads are at the same place: in the function `at`, the innermost that is the program's own.
+
+    `frames` go from the innermost to the one that the thread was given.
+    """
+
+    threads: int
+    at: Frame
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starved:
+    """All threads of a pool are at work, calls wait, and none has started for so many seconds.
+
+    `occupied` says where the threads are, most of them first; `left_out` counts the places that are not told.
+    """
+
+    pool: PoolKind
+    threads: int
+    limit: int
+    waiting: int
+    seconds: float
+    occupied: tuple[Occupied, ...]
+    left_out: int
+    time_ns: int
+    context: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """A pool is not starved any more, or is no more; `seconds` is how long it was."""
+
+    pool: PoolKind
+    seconds: float
+    at: Frame
+    """Where most of the threads were."""
+    time_ns: int
+    context: None = None

@@ -20,10 +20,12 @@ from .blocking import BlockingCalls
 from .cancellations import Cancellations
 from .ends import Facts
 from .errors import Errors
+from .executors import Executors
 from .ledgers import Ledgers, ledger_of
 from .lives import Lives
 from .loops import LEDGER, Detach
 from .retrievals import Retrievals, find
+from .starvation import Starvation
 from .tasks import Tasks
 from .uncaught import Uncaught
 from .unfinished import Unfinished
@@ -93,6 +95,14 @@ class Hooks:
         self._uncaught = Uncaught(self._tell_uncaught)
         self.unfinished = Unfinished(observations, repeats, wall_ns, returns)
         self._cancellations = Cancellations(self.unfinished)
+        self.executors = Executors(rules.current)
+        self._starvation = Starvation(
+            observations,
+            repeats,
+            wall_ns,
+            after_ns=int(config.starved_after * 1e9),
+            frames=config.stack_frames,
+        )
         self._blocking: BlockingCalls | None = None
         if config.blocking_calls:
             self._blocking = BlockingCalls(
@@ -105,6 +115,7 @@ class Hooks:
             "create_task": self._tasks.in_front_of,
             "call_exception_handler": self._errors.in_front_of,
             "close": self.ledgers.closing_in_front_of,
+            "run_in_executor": self.executors.in_front_of,
         }
         with ExitStack() as stack:
             stack.callback(self._errors.close)
@@ -113,6 +124,7 @@ class Hooks:
                 stack.callback(loops.attach_to_loop(self._only, methods))
             else:
                 stack.callback(loops.attach(methods, first=frozenset({"call_exception_handler"})))
+            stack.callback(self.executors.attach())
             stack.callback(threadsafe.attach(ledger_of, self._tell_lost))
             self._uncaught.attach()
             stack.callback(self._uncaught.detach)
@@ -135,6 +147,8 @@ class Hooks:
         self._retrievals.look(followed)
         self._lives.look(followed)
         self.unfinished.look(self.ledgers.opened())
+        self.executors.look(self.ledgers.opened())
+        self._starvation.look(self.executors.pools())
 
     def conclude(self, *, certain: bool) -> None:
         """Look for the last time, once detached; `certain` says that nothing will run any more."""
@@ -152,6 +166,8 @@ class Hooks:
         self.ledgers.forget()
         self.unfinished.forget()
         self._lives.forget()
+        self.executors.forget()
+        self._starvation.forget()
 
     def _opened(self, loop: Any, ledger: Ledger) -> None:
         self._uncaught.stand()

@@ -13,15 +13,18 @@ from ..observations import (
     NeverAwaited,
     NeverStarted,
     NotClosed,
+    Recovered,
     Retrieved,
     Stall,
     StallEnded,
+    Starved,
     UnfinishedCancellation,
     Unretrieved,
 )
 from .blocking import BlockingCalls
 from .cancellations import CANCELLATION_KINDS, UnfinishedCancellations
 from .coroutines import NeverAwaiteds
+from .executors import EXECUTOR_KINDS, Recovereds, Starveds
 from .failures import Failures
 from .lives import FINDINGS, Destroyeds, NotCloseds, Unstarteds
 from .reports import Sort
@@ -30,7 +33,7 @@ from .stalls import StallEnds, Stalls
 
 __all__ = ["KINDS", "Counters", "sorts"]
 
-KINDS: Final = (*FINDINGS, *CANCELLATION_KINDS)
+KINDS: Final = (*FINDINGS, *CANCELLATION_KINDS, *EXECUTOR_KINDS)
 """The kinds of findings, which are counted from the start."""
 
 
@@ -65,6 +68,8 @@ def sorts(counters: Counters, config: Config) -> Mapping[type, Sort]:
         DestroyedPending: Destroyeds(counters.count_finding),
         NeverStarted: Unstarteds(counters.count_finding),
         NotClosed: NotCloseds(counters.count_finding),
+        Starved: Starveds(counters.count_finding),
+        Recovered: Recovereds(),
         Stall: Stalls(),
         StallEnded: StallEnds(),
         BlockingCall: BlockingCalls(counters.count),

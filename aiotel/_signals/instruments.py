@@ -26,6 +26,10 @@ Observe = Callable[[], Iterable[Observation]]
 _LEVELS: Final = {
     names.EVENTLOOP_COUNT: ("{loop}", "Event loops that have run tasks and are open."),
     names.TASK_COUNT: ("{task}", "Tasks that have not ended."),
+    names.EXECUTOR_THREAD_ACTIVE: ("{thread}", "Threads at work for a loop."),
+    names.EXECUTOR_THREAD_COUNT: ("{thread}", "Threads of the pools that loops use."),
+    names.EXECUTOR_THREAD_LIMIT: ("{thread}", "How many threads these pools may have."),
+    names.EXECUTOR_QUEUE_SIZE: ("{call}", "Calls that wait for a thread of these pools."),
     names.EVENTLOOP_HANDLE_COUNT: ("{handle}", "Callbacks that wait for their turn or their time."),
 }
 _GAUGES: Final = {

@@ -35,6 +35,10 @@ BOUNDS: Final[Mapping[str, tuple[float, ...]]] = {
         *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
         *(2.5, 5.0, 10.0),
     ),
+    names.EXECUTOR_QUEUE_DURATION: (
+        *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
+        *(2.5, 5.0, 10.0, 30.0, 60.0),
+    ),
 }
 """Bucket boundaries of our histograms, in seconds."""
 
@@ -43,6 +47,7 @@ _DESCRIPTIONS: Final = {
     names.EVENTLOOP_STALL_DURATION: "How long event loops were blocked, where that was for too long.",
     names.TASK_DURATION: "How long tasks lived, from their creation to their end.",
     names.TASK_SCHEDULE_DURATION: "How long tasks waited for their first step (measured of 1 task in 16).",
+    names.EXECUTOR_QUEUE_DURATION: "How long calls waited for a thread, from run_in_executor to their start.",
 }
 _OUTCOMES: Final = (RETURNED, RAISED, CANCELLED, PENDING)
 _CAPPED: Final = frozenset({names.CODE_FUNCTION_NAME, names.ERROR_TYPE})

@@ -64,6 +64,9 @@ HANDLE_STATE: Final = "asyncio.handle.state"
 CALLBACK_TYPE: Final = "asyncio.callback.type"
 REPEATED: Final = "asyncio.repeated"
 """How often the same happened again: of a log that tells a number."""
+EXECUTOR_TYPE: Final = "asyncio.executor.type"
+EXECUTOR_STACKS: Final = "asyncio.executor.stacks"
+EXECUTOR_STARVED_DURATION: Final = "asyncio.executor.starved.duration"
 FINDING_KIND: Final = "asyncio.finding.kind"
 DROPPED_KIND: Final = "aiotel.dropped.kind"
 
@@ -84,6 +87,11 @@ TASK_DURATION: Final = "asyncio.task.duration"
 EXCEPTIONS: Final = "asyncio.exceptions"
 EXCEPTIONS_HANDLED: Final = "asyncio.exceptions.handled"
 NEVER_AWAITED: Final = "asyncio.coroutine.never_awaited"  # the log has the same name
+EXECUTOR_QUEUE_DURATION: Final = "asyncio.executor.queue.duration"
+EXECUTOR_QUEUE_SIZE: Final = "asyncio.executor.queue.size"  # of a log, too, as those of threads
+EXECUTOR_THREAD_ACTIVE: Final = "asyncio.executor.thread.active"
+EXECUTOR_THREAD_COUNT: Final = "asyncio.executor.thread.count"
+EXECUTOR_THREAD_LIMIT: Final = "asyncio.executor.thread.limit"
 FINDINGS: Final = "asyncio.findings"
 BLOCKING_CALLS: Final = "asyncio.blocking_calls"
 DROPPED: Final = "aiotel.dropped"
@@ -101,12 +109,15 @@ STALL: Final = "asyncio.stall"
 STALL_ENDED: Final = "asyncio.stall.ended"
 STALL_WAITED: Final = "asyncio.stall.waited"  # on the spans of those that had to wait
 ASYNCGEN_NOT_CLOSED: Final = "asyncio.asyncgen.not_closed"
+EXECUTOR_STARVED: Final = "asyncio.executor.starved"
+EXECUTOR_RECOVERED: Final = "asyncio.executor.recovered"
 BLOCKING_CALL: Final = "asyncio.blocking_call"
 
 # Findings: the last part of the names of their logs.
 DESTROYED_PENDING: Final = "destroyed_pending"
 NEVER_STARTED: Final = "never_started"
 NOT_CLOSED: Final = "not_closed"
+STARVED: Final = "starved"
 
 OTHER: Final = "_OTHER"
 """What stands for all values beyond a limit."""
