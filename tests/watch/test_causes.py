@@ -115,8 +115,10 @@ def test_no_sample_and_no_cpu_time_is_the_gil_in_other_hands() -> None:
 
     assert cause_of(evidence) == (
         "gil",
-        "no sample: the GIL was held (it used 10% of a CPU, other threads 80% of a CPU)"
-        "; most by thread worker in app.spin, 80% of a CPU",
+        (
+            "no sample: the GIL was held (it used 10% of a CPU, other threads 80% of a CPU)"
+            "; most by thread worker in app.spin, 80% of a CPU"
+        ),
     )
 
 

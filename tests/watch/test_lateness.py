@@ -27,7 +27,9 @@ class Machine:
         self.late.begin(START_NS)
         self.wake(START_NS, 0)
 
-    def wake(self, due_ns: int, late_ns: int, *, switches: int = 1, ran_ns: int = 0, queued_ns: int = 0) -> int:
+    def wake(
+        self, due_ns: int, late_ns: int, *, switches: int = 1, ran_ns: int = 0, queued_ns: int = 0
+    ) -> int:
         """Wake so late, after so much; gives when."""
         self.switches = None if self.switches is None else self.switches + switches
         self.process_ns += ran_ns
