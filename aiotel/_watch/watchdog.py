@@ -69,8 +69,8 @@ class Watchdog:
         self._stopped = False
         self._thread: threading.Thread | None = None
         self._open_ns = self._checked_ns = self._due_ns = 0
-        self.cpu_ns = 0
-        """CPU time that the thread has used."""
+        self._cpu_before_ns = self.cpu_ns = 0
+        """CPU time that the thread has used, and those before it."""
 
     # On any thread of the program's.
 
@@ -82,7 +82,7 @@ class Watchdog:
             beat = Ticks(loop, selector, sleepers=partial(late_sleepers, ledger))
         except (AttributeError, TypeError):  # it has none, or one that cannot be hooked
             beat = Pings(ledger, self._returns, woken=woken)
-        self._watched[id(ledger)] = Watched(
+        watched = Watched(
             ledger,
             beat,
             self._rivals,
@@ -90,7 +90,9 @@ class Watchdog:
             threshold_ns=self._threshold_ns,
             adaptive=self._adaptive,
         )
-        self._start()
+        with self._looking:  # or the thread could be about to end, for want of a loop
+            self._watched[id(ledger)] = watched
+            self._start()
 
     def unwatch(self, ledger: Ledger) -> None:
         """Look at it no more: it is about to be closed."""
@@ -118,6 +120,7 @@ class Watchdog:
         self._looking = threading.RLock()
         self._asleep = _taken_lock()
         self._thread = None
+        self.cpu_ns = 0
         self._stalls.forget()
 
     def look(self) -> None:
@@ -162,10 +165,15 @@ class Watchdog:
             self._pauses.attach()
             self._due_ns = self._clock()
             self._late.begin(self._due_ns)
-            thread.start()
+            try:
+                thread.start()
+            except BaseException:  # there may be too many; the next loop tries again
+                self._thread = None
+                raise
         self._open_ns = self._clock()
 
     def _run(self) -> None:
+        self._cpu_before_ns = self.cpu_ns
         with self._looking:
             self._late.woke(self._due_ns, self._clock())
         while not self._stopped:
@@ -186,7 +194,7 @@ class Watchdog:
     def _needed(self, now_ns: int) -> bool:
         """Whether a loop is open, or was a moment ago; where not, the thread is to end."""
         self._checked_ns = now_ns
-        self.cpu_ns = time.thread_time_ns()
+        self.cpu_ns = self._cpu_before_ns + time.thread_time_ns()
         self._rivals.remember()
         if any(not watched.gone for watched in self._watched.values()):
             self._open_ns = now_ns
