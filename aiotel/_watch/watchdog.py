@@ -34,6 +34,8 @@ FASTEST_NS: Final = 5_000_000
 """How often loops in callbacks are looked at: a quarter of the least threshold, but within these bounds."""
 LATE_NS: Final = 10_000_000
 CHECK_NS: Final = 500_000_000
+ENDS_S: Final = 0.5
+"""How long its end is waited for: it has nothing to do but to wake."""
 LINGER_NS: Final = 1_000_000_000
 """How long the thread stays when no loop is open any more: another one may be."""
 
@@ -111,6 +113,9 @@ class Watchdog:
             now_ns = self._clock()
             for watched in list(self._watched.values()):
                 self._leave(watched, now_ns)
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(ENDS_S)
 
     def forget(self) -> None:
         """In a child process: the thread is not there, and the loops are the parent's."""
