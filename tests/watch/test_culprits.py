@@ -71,7 +71,7 @@ def test_nothing_seen_blames_nobody() -> None:
 
 
 def test_of_an_import_who_imports_is_to_blame() -> None:
-    looks = samples((HANDLE, LOAD, IMPORT, SLOW), (HANDLE, LOAD, IMPORT, IMPORT))
+    looks = samples((HANDLE, LOAD, IMPORT, SLOW), (HANDLE, LOAD, IMPORT, SLOW, IMPORT))
 
     assert culprit_of(looks, "import").place == LOAD
 
