@@ -5,6 +5,7 @@ Not its business: which function was to blame.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -23,6 +24,8 @@ RIVAL: Final = 0.01
 """A thread that used so much of a CPU lately is named; there may be several."""
 CROWD: Final = 5
 """So many callbacks in one iteration are many."""
+TURNS: Final = 0.25
+"""Who waits for the GIL wakes at so much of all switch intervals at least."""
 BUSY: Final = 0.3
 """Other threads that used so much of a CPU had the GIL."""
 
@@ -74,7 +77,7 @@ def _crowding(evidence: Evidence) -> str | None:
 
 
 def _queueing(evidence: Evidence) -> str | None:
-    if evidence.queued is None or evidence.queued < HALF:
+    if evidence.queued is None or evidence.queued < HALF or (evidence.cpu or 0) >= HALF:
         return None
     return f"the thread was ready and waited for a CPU for {evidence.queued:.0%} of the time"
 
@@ -112,13 +115,20 @@ def _waits_for(sample: Sample, evidence: Evidence) -> Cause:
     leaf = sample.stack[-1] if sample.stack else None
     if sample.call in ("sleep", "io"):
         return sample.call
+    if sample.call == "futex":
+        return "gil" if _wakes_for_the_gil(evidence) else "lock"
     if leaf is not None and _is_in(leaf, _LOCKS):
         return "lock"
-    if sample.call == "futex":
-        return "gil" if (evidence.others_cpu or 0) >= BUSY else "lock"
     if sample.call is None and leaf is not None:
         return "sleep" if "sleep" in leaf.code.co_names else ("io" if _is_in(leaf, _IO) else "cpu")
     return "gil" if (evidence.others_cpu or 0) >= BUSY else "cpu"
+
+
+def _wakes_for_the_gil(evidence: Evidence) -> bool:
+    """Whether it was not a lock of the program's: who waits for one sleeps until it is free."""
+    if (evidence.others_cpu or 0) < BUSY:
+        return False
+    return evidence.turns is None or evidence.turns * sys.getswitchinterval() >= TURNS
 
 
 _WORDS: Final[dict[Cause, str]] = {

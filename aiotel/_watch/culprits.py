@@ -28,6 +28,8 @@ class Culprit(NamedTuple):
     place: Place | None
     stack: tuple[Place, ...]
     callback: CallbackType
+    task_id: int = 0
+    """Of the task that it ran in, as a rule; 0 where it was none's, or that of many."""
 
 
 def from_callback(stack: Sequence[Place], base_depth: int | None) -> tuple[Place, ...]:
@@ -53,16 +55,32 @@ def culprit_of(samples: Sequence[Sample], cause: Cause) -> Culprit:
     stacks = [sample.stack for sample in samples if sample.stack]
     if cause == "import":
         stacks = [before_import(stack) for stack in stacks]
-    callback: CallbackType = "task" if any(sample.task_id for sample in samples) else "callback"
-    if not stacks:
-        return Culprit(None, (), callback)
-    depth = _common(stacks)
-    if callback == "callback" and any(_reads(place) for place in stacks[0]):
-        callback = "reader"
-    for level in range(depth - 1, -1, -1):
+    place, stack = _blamed(stacks) if stacks else (None, ())
+    task_id = 0 if cause == "crowded" else _task_of(samples, place)
+    return Culprit(place, stack, _kind(task_id, stack), task_id)
+
+
+def _blamed(stacks: Sequence[tuple[Place, ...]]) -> tuple[Place, tuple[Place, ...]]:
+    for level in range(_common(stacks) - 1, -1, -1):
         if _is_programs(stacks[0][level]):
-            return _at(stacks, level, callback)
-    return _hottest(stacks, callback)
+            return _at(stacks, level)
+    return _hottest(stacks)
+
+
+def _task_of(samples: Sequence[Sample], place: Place | None) -> int:
+    """The task that was seen most often in this function."""
+    seen = Counter(
+        sample.task_id
+        for sample in samples
+        if place is None or any(place.code is each.code for each in sample.stack)
+    )
+    return seen.most_common(1)[0][0] if seen else 0
+
+
+def _kind(task_id: int, stack: Sequence[Place]) -> CallbackType:
+    if task_id:
+        return "task"
+    return "reader" if any(_reads(place) for place in stack) else "callback"
 
 
 def before_import(stack: tuple[Place, ...]) -> tuple[Place, ...]:
@@ -88,22 +106,22 @@ def _common(stacks: Sequence[tuple[Place, ...]]) -> int:
     return depth
 
 
-def _at(stacks: Sequence[tuple[Place, ...]], level: int, callback: CallbackType) -> Culprit:
+def _at(stacks: Sequence[tuple[Place, ...]], level: int) -> tuple[Place, tuple[Place, ...]]:
     place, _ = Counter(stack[level] for stack in stacks).most_common(1)[0]
     leaf, _ = Counter(stack for stack in stacks if stack[level] == place).most_common(1)[0]
-    return Culprit(place, leaf, callback)
+    return place, leaf
 
 
-def _hottest(stacks: Sequence[tuple[Place, ...]], callback: CallbackType) -> Culprit:
+def _hottest(stacks: Sequence[tuple[Place, ...]]) -> tuple[Place, tuple[Place, ...]]:
     """They have no function of the program's in common: the most frequent of all that were seen."""
     found = Counter(place.code for stack in stacks if (place := innermost(stack)) is not None)
     if not found:
-        return Culprit(stacks[0][-1], stacks[0], callback)
+        return stacks[0][-1], stacks[0]
     code, _ = found.most_common(1)[0]
     for stack in stacks:
         place = innermost(stack)
         if place is not None and place.code is code:
-            return Culprit(place, stack, callback)
+            return place, stack
     raise AssertionError("it was counted")
 
 

@@ -51,6 +51,8 @@ class Evidence(NamedTuple):
     """The same of all other threads together."""
     queued: float | None = None
     """The share of the time that it had to wait for a CPU."""
+    turns: float | None = None
+    """How often it got a CPU, in a second: who waits for the GIL wakes at each switch interval."""
     held_ns: int = 0
     """How long the watchdog had to wait for the GIL."""
     rival: Rival | None = None

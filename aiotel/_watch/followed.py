@@ -35,12 +35,13 @@ class Followed:
         """A debugger has stopped it: whoever sits there knows."""
         self.held_ns = 0
         self.rival: Rival | None = None
-        self.record: AnyRecord | None = None
-        """Of the task that ran; of an eager task in its first step, too."""
+        self.records: dict[int, AnyRecord] = {}
+        """Of the tasks that were seen to run, by the task's id; of eager tasks in their first steps, too."""
         self.waited: list[AnyRecord] = []
         self.samples: list[Sample] = []
         self.glimpses: list[Glimpse] = []
         self.queued: Usage | None = None
+        self._queued_at_ns = 0
         self._ledger = ledger
         self._beat = beat
         self._next_ns = 0
@@ -58,10 +59,10 @@ class Followed:
         task_id = task_id_of(self._ledger.loop)
         stack = from_callback(stack_of(self._beat.ident, DEPTH), self._beat.base_depth)
         record = self._record_of(task_id)
-        if record is not None or not self.samples:
-            self.record = record
+        if record is not None:
+            self.records[task_id] = record
         if not self.samples:
-            self.queued = usage_of(self._beat.native_id)
+            self.queued, self._queued_at_ns = usage_of(self._beat.native_id), now_ns
         call = call_of(self._beat.native_id)
         # To read it, the GIL is let go of: the loop may have gone on meanwhile, to wait for something to do.
         call = call if self._beat.since_ns() == self.since_ns else None
@@ -69,11 +70,14 @@ class Followed:
         self.debugged = self.debugged or any(is_debugger(place.module) for place in stack)
         return True
 
-    def queued_ns(self) -> int | None:
-        """How long, since the first look, the thread had to wait for a CPU."""
+    def since_first(self, now_ns: int) -> tuple[int, float] | None:
+        """Since the first look: how long the thread waited for a CPU, and how often a second it got one."""
         before = self.queued
         after = None if before is None else usage_of(self._beat.native_id)
-        return None if before is None or after is None else after.queued_ns - before.queued_ns
+        if before is None or after is None:
+            return None
+        seconds = max(1, now_ns - self._queued_at_ns) / 1e9
+        return after.queued_ns - before.queued_ns, (after.turns - before.turns) / seconds
 
     def _record_of(self, task_id: int) -> AnyRecord | None:
         found = self._ledger.live.get(task_id) if task_id else None

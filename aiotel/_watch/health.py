@@ -35,7 +35,7 @@ class Health:
         self._watched = watched
         self._clock = clock
         self._closed = Times(0, 0, 0)
-        self._closed_cpu_ns = 0
+        self._closed_cpu_ns = self._shown_cpu_ns = 0
         self._shown = Times(0, 0, 0)
         self._used: dict[int, tuple[Times, float]] = {}
         """By the loop: its times when its utilization was told last, and what that was."""
@@ -46,7 +46,7 @@ class Health:
         """In a child process: these were the parent's loops."""
         self._lock = threading.Lock()
         self._closed, self._shown = Times(0, 0, 0), Times(0, 0, 0)
-        self._closed_cpu_ns = 0
+        self._closed_cpu_ns = self._shown_cpu_ns = 0
         self._used = {}
 
     def take_leave(self, watched: Watched) -> None:
@@ -68,7 +68,9 @@ class Health:
     def cpu_ns(self) -> int:
         """CPU time of the loops' threads while their loops were watched."""
         with self._lock:
-            return self._closed_cpu_ns + sum(watched.cpu_ns for watched in self._watched())
+            total_ns = self._closed_cpu_ns + sum(watched.cpu_ns for watched in self._watched())
+            self._shown_cpu_ns = max(total_ns, self._shown_cpu_ns)
+            return self._shown_cpu_ns
 
     def utilization(self) -> float | None:
         """The greatest share of the time since this was asked last that a loop was active."""

@@ -27,10 +27,11 @@ _MACHINE: Final = platform.machine()
 
 
 class Usage(NamedTuple):
-    """The CPU time of a thread, and how long it was ready to run and had to wait for a CPU; ns."""
+    """The CPU time of a thread, how long it was ready and had to wait for a CPU, and how often it got one."""
 
     cpu_ns: int
     queued_ns: int
+    turns: int = 0
 
 
 def has_kernel_facts() -> bool:
@@ -52,7 +53,7 @@ def cpu_ns_of(native_id: int) -> int | None:
 def usage_of(native_id: int) -> Usage | None:
     """The CPU time of a thread and its time in the queue."""
     text = _read(f"/proc/self/task/{native_id}/schedstat").split()
-    return Usage(int(text[0]), int(text[1])) if len(text) >= 2 else None
+    return Usage(*map(int, text)) if len(text) == 3 else None
 
 
 def call_of(native_id: int) -> Call | None:

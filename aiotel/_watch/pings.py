@@ -43,13 +43,13 @@ class Pings:
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.base_depth: int | None = None
-        self.first: Share | None = None
         self.threshold_ns = 1 << 62
         self.stalls: list[Ended] = []
         self.every_ns = every_ns
         self._ledger = ledger
         # Until it answers: who makes tasks on a loop runs it, too, as a rule.
         self.ident, self.native_id = threading.get_ident(), threading.get_native_id()
+        self.first: Share | None = Share(clock(), time.thread_time_ns(), time.process_time_ns())
         self._returns = returns
         self._woken = woken
         self._clock = clock
@@ -94,7 +94,9 @@ class Pings:
         again = callback is not None and self._seen_ns < now_ns
         every_ns = IDLE_NS if callback is None else self.every_ns
         if again or now_ns - self._answered_ns >= every_ns:
-            self._since_ns, self._sent_ns = min(now_ns, self._seen_ns), now_ns
+            # A loop that was in no callback had nothing to do, and owes nothing for the time before.
+            self._since_ns = now_ns if callback is None else min(now_ns, self._seen_ns)
+            self._sent_ns = now_ns
             if not (is_running(self._ledger.loop) and ask(self._ledger, self._answer, self._returns)):
                 self._sent_ns = 0
 
@@ -118,7 +120,9 @@ class Pings:
             now_ns = self._clock()
             sent_ns, since_ns = self._sent_ns, self._since_ns
             self._sent_ns, self._answered_ns, self._callback_seen = 0, now_ns, None
-            self.ident, self.native_id = threading.get_ident(), threading.get_native_id()
+            if self.ident != threading.get_ident():
+                self.ident, self.native_id = threading.get_ident(), threading.get_native_id()
+                self.first = None
             self.base_depth, self._base = _below()
             if sent_ns <= 0:
                 return

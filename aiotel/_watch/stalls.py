@@ -78,7 +78,7 @@ class Stalls:
         for ended in take(watched.beat.stalls):
             watched.settled_ns = max(watched.settled_ns, ended.to_ns)
             followed = _followed(watched, ended.from_ns)
-            excused_ns = watched.excused_ns(ended.from_ns)
+            excused_ns = watched.excused_ns(ended.from_ns, ended.to_ns)
             if followed is not None and followed.debugged:
                 continue
             if ended.to_ns - ended.from_ns - excused_ns >= watched.beat.threshold_ns:
@@ -108,7 +108,7 @@ class Stalls:
         if followed.as_told is None:
             followed.as_told = stall
             self._tell(stall, culprit)
-            self._note(stall, followed, ())
+            self._note(stall, culprit, followed, ())
         return stall, culprit
 
     def _end(self, watched: Watched, ended: Ended, followed: Followed | None, excused_ns: int) -> None:
@@ -117,7 +117,7 @@ class Stalls:
         told = None if followed is None else followed.as_told
         if told is None:
             self._tell(stall, culprit)
-            self._note(stall, followed, ended.waited)
+            self._note(stall, culprit, followed, ended.waited)
         else:
             self._mailbox.put(
                 StallEnded(
@@ -156,7 +156,7 @@ class Stalls:
         evidence = self._evidence(watched, followed, from_ns, to_ns, duration_ns, ended)
         cause, words = cause_of(evidence)
         culprit = culprit_of(evidence.samples, cause)
-        record = None if followed is None else followed.record
+        record = _record_of(followed, culprit)
         waited = 0 if followed is None else len(followed.waited)
         stall = Stall(
             cause=cause,
@@ -190,7 +190,7 @@ class Stalls:
             cpu = min(1.0, max(0.0, used_ns / duration_ns))
             all_ns = time.process_time_ns() - before.process_ns
             others = max(0.0, (all_ns - used_ns) / max(duration_ns, self._clock() - before.at_ns))
-        queued_ns = None if followed is None else followed.queued_ns()
+        since_first = None if followed is None else followed.since_first(self._clock())
         return Evidence(
             duration_ns,
             samples=() if followed is None else followed.samples,
@@ -198,7 +198,8 @@ class Stalls:
             collecting_ns=self._pauses.within_ns(from_ns, to_ns),
             cpu=cpu,
             others_cpu=others,
-            queued=None if queued_ns is None else min(1.0, queued_ns / duration_ns),
+            queued=None if since_first is None else min(1.0, since_first[0] / duration_ns),
+            turns=None if since_first is None else since_first[1],
             held_ns=duration_ns if followed is None else followed.held_ns,
             rival=None if followed is None else followed.rival,
         )
@@ -212,7 +213,11 @@ class Stalls:
             self._mailbox.put(stall)
 
     def _note(
-        self, stall: Stall, followed: Followed | None, waited: tuple[tuple[AnyRecord, int], ...]
+        self,
+        stall: Stall,
+        culprit: Culprit,
+        followed: Followed | None,
+        waited: tuple[tuple[AnyRecord, int], ...],
     ) -> None:
         attributes: dict[str, Any] = {
             names.STALL_CAUSE: stall.cause,
@@ -223,8 +228,9 @@ class Stalls:
             attributes[names.CODE_FUNCTION_NAME] = stall.function
             attributes[names.CODE_FILE_PATH] = stall.at.file
             attributes[names.CODE_LINE_NUMBER] = stall.at.line
-        if followed is not None and followed.record is not None:
-            _note_on(followed.record, names.STALL, attributes, stall.time_ns)
+        record = _record_of(followed, culprit)
+        if record is not None:
+            _note_on(record, names.STALL, attributes, stall.time_ns)
         self._note_waited(stall, followed, waited)
 
     def _note_waited(
@@ -254,6 +260,10 @@ def _followed(watched: Watched, since_ns: int) -> Followed | None:
         if followed is not None and followed.since_ns == since_ns:
             return followed
     return None
+
+
+def _record_of(followed: Followed | None, culprit: Culprit) -> AnyRecord | None:
+    return None if followed is None else followed.records.get(culprit.task_id)
 
 
 def _note_on(record: AnyRecord, name: str, attributes: dict[str, Any], time_ns: int) -> None:

@@ -79,11 +79,8 @@ class Ticks:
 
     def detach(self) -> None:
         """Put back what was found, where it is still ours."""
-        selector, loop = self._selector(), self._loop()
-        if selector is not None and vars(selector).get("select") is self._select():
-            del selector.select
-        if loop is not None and vars(loop).get(TRACKING) is self._tracking():
-            delattr(loop, TRACKING)
+        _take_off(self._selector(), "select", self._select())
+        _take_off(self._loop(), TRACKING, self._tracking())
 
     def mark(self) -> int:
         """See `Beat.mark`."""
@@ -175,7 +172,13 @@ class Ticks:
 
 def _nothing() -> object:
     """Stands for a weak reference to what was not put anywhere."""
-    return object()
+    return None
+
+
+def _take_off(owner: Any, name: str, ours: Any) -> None:
+    """Delete what is ours, where it still stands."""
+    if owner is not None and ours is not None and vars(owner).get(name) is ours:
+        delattr(owner, name)
 
 
 def _count(  # noqa: C901  # they share variables

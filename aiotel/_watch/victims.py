@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any, Final
 
@@ -20,15 +20,18 @@ LOOKED_AT: Final = 5000
 """How many tasks are looked at to find them."""
 
 _waiter_state: Final = attrgetter("_fut_waiter._state")
+_state_and_waiter: Final = attrgetter("_state", "_fut_waiter.__class__")
+_running: Final = attrgetter("_coro.cr_running")
 
 
-def ready(ledger: Ledger, but: AnyRecord | None) -> list[AnyRecord]:
-    """The records of those that could go on now, less the one that runs. From any thread."""
+def ready(ledger: Ledger, but: Iterable[AnyRecord]) -> list[AnyRecord]:
+    """The records of those that could go on now, less those that run. From any thread."""
     found: list[AnyRecord] = []
+    run = {id(record) for record in but}
     for record in list(ledger.live.values())[:LOOKED_AT]:
         if len(found) >= MOST:
             break
-        if record is not but and _has_span(record) and _is_ready(record):
+        if id(record) not in run and _has_span(record) and _is_ready(record):
             found.append(record)
     return found
 
@@ -39,7 +42,7 @@ def woken(ledger: Ledger, blocked_ns: int) -> Iterator[tuple[AnyRecord, int]]:
     Others that are ready now may have been woken by the very callback that took so long.
     """
     loop: Any = ledger.loop()
-    for record in ready(ledger, None):
+    for record in ready(ledger, ()):
         due = _due(record.alive())
         if due is not None:
             yield record, min(blocked_ns, max(0, int((loop.time() - due) * 1e9)))
@@ -102,10 +105,17 @@ def _is_ready(record: AnyRecord) -> bool:
 
 def _waits_for_nothing(reference: Any) -> bool:
     try:
-        return glance(reference, attrgetter("_state")) == "PENDING" and glance(
-            reference, attrgetter("_fut_waiter.__class__")
-        ) is type(None)
+        state, waiter = glance(reference, _state_and_waiter)
     except AttributeError:  # it is no more, or a stranger's
+        return False
+    return state == "PENDING" and waiter is type(None) and not _runs(reference)
+
+
+def _runs(reference: Any) -> bool:
+    """Whether it is in a step: then it has started the eager task that runs now."""
+    try:
+        return bool(glance(reference, _running))
+    except AttributeError:  # another kind of coroutine
         return False
 
 

@@ -39,6 +39,9 @@ ENDS_S: Final = 0.5
 LINGER_NS: Final = 1_000_000_000
 """How long the thread stays when no loop is open any more: another one may be."""
 
+OVERDUE_LOOKS: Final = 50
+"""For so many milliseconds at most others wait for the thread to wake."""
+
 
 class Watchdog:
     """The loops of one session, and the thread that looks at them."""
@@ -68,8 +71,8 @@ class Watchdog:
         self._stopped = False
         self._thread: threading.Thread | None = None
         self._open_ns = self._checked_ns = self._due_ns = 0
-        self.cpu_ns = 0
-        """CPU time that the thread has used."""
+        self._cpu_before_ns = self.cpu_ns = 0
+        """CPU time that the thread has used, and those before it."""
 
     # On any thread of the program's.
 
@@ -81,10 +84,17 @@ class Watchdog:
             beat = Ticks(loop, selector, sleepers=partial(late_sleepers, ledger))
         except (AttributeError, TypeError):  # it has none, or one that cannot be hooked
             beat = Pings(ledger, self._returns, woken=woken)
-        self._watched[id(ledger)] = Watched(
-            ledger, beat, self._rivals, threshold_ns=self._threshold_ns, adaptive=self._adaptive
+        watched = Watched(
+            ledger,
+            beat,
+            self._rivals,
+            self._late,
+            threshold_ns=self._threshold_ns,
+            adaptive=self._adaptive,
         )
-        self._start()
+        with self._looking:  # or the thread could be about to end, for want of a loop
+            self._watched[id(ledger)] = watched
+            self._start()
 
     def unwatch(self, ledger: Ledger) -> None:
         """Look at it no more: it is about to be closed."""
@@ -115,14 +125,22 @@ class Watchdog:
         self._looking = threading.RLock()
         self._asleep = _taken_lock()
         self._thread = None
+        self.cpu_ns = 0
         self._stalls.forget()
 
     def look(self) -> None:
-        """See now what has happened, for who cannot wait. Any thread."""
-        with self._looking:
-            now_ns = self._clock()
-            self._late.guess(max(0, now_ns - self._due_ns))
-            self._look(now_ns)
+        """See now what has happened, for who cannot wait. Any thread but a loop's.
+
+        Where the thread is late and only it can tell why, it may go first.
+        """
+        for left in range(OVERDUE_LOOKS, -1, -1):
+            with self._looking:
+                now_ns = self._clock()
+                late_ns = now_ns - self._due_ns if self._thread is not None else 0
+                if self._late.guess(late_ns) or not left:
+                    self._look(now_ns)
+                    return
+            time.sleep(0.001)
 
     @property
     def overdue(self) -> bool:
@@ -150,10 +168,15 @@ class Watchdog:
             run = contextvars.Context().run
             thread = threading.Thread(target=run, args=(self._run,), name="aiotel-watchdog", daemon=True)
             self._pauses.attach()
-            thread.start()
+            self._due_ns = self._open_ns
+            self._late.begin(self._due_ns)
+            thread.start()  # it may fail, where there are too many: the next loop tries again
             self._thread = thread
 
     def _run(self) -> None:
+        self._cpu_before_ns = self.cpu_ns
+        with self._looking:
+            self._late.woke(self._due_ns, self._clock())
         while not self._stopped:
             period_ns = self._period_ns()
             due_ns = self._due_ns = self._clock() + period_ns
@@ -162,6 +185,7 @@ class Watchdog:
                 with self._looking:
                     now_ns = self._clock()
                     self._late.woke(due_ns, now_ns)
+                    self._due_ns = now_ns + period_ns
                     self._look(now_ns)
                     if now_ns - self._checked_ns >= CHECK_NS and not self._needed(now_ns):
                         return
@@ -171,7 +195,7 @@ class Watchdog:
     def _needed(self, now_ns: int) -> bool:
         """Whether a loop is open, or was a moment ago; where not, the thread is to end."""
         self._checked_ns = now_ns
-        self.cpu_ns = time.thread_time_ns()
+        self.cpu_ns = self._cpu_before_ns + time.thread_time_ns()
         self._rivals.remember()
         if any(not watched.gone for watched in self._watched.values()):
             self._open_ns = now_ns
@@ -199,7 +223,7 @@ class Watchdog:
                 continue
             if watched.beat.stalls:
                 self._stalls.settle(watched, now_ns)
-            watched.look(now_ns, process_ns, self._late)
+            watched.look(now_ns, process_ns)
             if watched.followed is not None:
                 self._stalls.tell_lasting(watched, now_ns)
 

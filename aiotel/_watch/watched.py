@@ -27,7 +27,14 @@ class Watched:
     """A loop, how it is seen to go on, and the tick that takes long just now."""
 
     def __init__(
-        self, ledger: Ledger, beat: Beat, rivals: Rivals, *, threshold_ns: int | None, adaptive: bool
+        self,
+        ledger: Ledger,
+        beat: Beat,
+        rivals: Rivals,
+        late: Lateness,
+        *,
+        threshold_ns: int | None,
+        adaptive: bool,
     ) -> None:
         self.ledger = ledger
         self.beat = beat
@@ -49,7 +56,7 @@ class Watched:
         self._refreshed_ns = 0
         self._since_ns = 0
         self._mark = self._delays_mark = 1
-        self._excused_ns = 0
+        self._late = late
         self._shares: deque[Share] = deque(maxlen=SHARES)
         self.refresh(0)
 
@@ -61,7 +68,7 @@ class Watched:
         else:
             self.beat.threshold_ns = self._fixed_ns or threshold_ns_of(self.ledger)
 
-    def look(self, now_ns: int, process_ns: int, late: Lateness) -> None:
+    def look(self, now_ns: int, process_ns: int) -> None:
         """See whether the loop goes on; where it has not for a while, look closer."""
         mark = self.beat.mark()
         if mark == self._mark and mark <= 0:  # it has had nothing to do all the time: the commonest case
@@ -71,21 +78,17 @@ class Watched:
         self._mark = mark
         if now_ns - self._refreshed_ns > REFRESH_NS:
             self.refresh(now_ns)
-        self.beat.look(now_ns, late.held_ns)
+        self.beat.look(now_ns, self._late.held_ns)
         since_ns = self.beat.since_ns()
-        if since_ns != self._since_ns:
-            self._since_ns, self._excused_ns = since_ns, 0
+        if since_ns != self._since_ns or not since_ns:
+            self._since_ns = since_ns
             self._share_now(now_ns, process_ns)
-        elif not since_ns:
-            self._share_now(now_ns, process_ns)
-        else:
-            self._excused_ns += late.stopped_ns
-        if not since_ns and late.held_ns >= self.beat.threshold_ns:
-            self._held(now_ns, late.held_ns)
+        if not since_ns and self._late.held_ns >= self.beat.threshold_ns:
+            self._held(now_ns, self._late.held_ns)
         if since_ns:
-            age_ns = now_ns - since_ns - self._excused_ns
+            age_ns = now_ns - since_ns - self.excused_ns(since_ns, now_ns)
             if age_ns * 4 >= self.beat.threshold_ns:
-                self._look_closer(since_ns, now_ns, age_ns, late)
+                self._look_closer(since_ns, now_ns, age_ns)
 
     @property
     def rests(self) -> bool:
@@ -119,16 +122,16 @@ class Watched:
             return 0
         if self.beat.since_ns() != followed.since_ns:
             return 0
-        return now_ns - followed.since_ns - self._excused_ns
+        return now_ns - followed.since_ns - self.excused_ns(followed.since_ns, now_ns)
 
     def share_at(self, moment_ns: int) -> Share | None:
         """The CPU times that were seen last before this moment."""
         before = [share for share in list(self._shares) if share.at_ns <= moment_ns]
         return before[-1] if before else self.beat.first
 
-    def excused_ns(self, since_ns: int) -> int:
-        """For how long the process was stopped during that tick."""
-        return self._excused_ns if since_ns == self._since_ns else 0
+    def excused_ns(self, from_ns: int, to_ns: int) -> int:
+        """For how long the process was stopped meanwhile: that is nobody's stall."""
+        return self._late.stopped_ns(from_ns, to_ns)
 
     def _held(self, now_ns: int, held_ns: int) -> None:
         """The GIL was held for long, and the loop goes on now: one that has to be asked shows nothing."""
@@ -141,7 +144,7 @@ class Watched:
         if now_ns - from_ns >= self.beat.threshold_ns and used_ns >= (now_ns - from_ns) / 2:
             self.beat.stalls.append(Ended(from_ns, now_ns, after.thread_ns or 0, ()))
 
-    def _look_closer(self, since_ns: int, now_ns: int, age_ns: int, late: Lateness) -> None:
+    def _look_closer(self, since_ns: int, now_ns: int, age_ns: int) -> None:
         if not is_running(self.ledger.loop):
             self.beat.rest()
             return
@@ -149,14 +152,14 @@ class Watched:
         if followed is None or followed.since_ns != since_ns:
             self.before = followed
             followed = self.followed = Followed(self.ledger, self.beat, since_ns)
-        followed.held_ns += late.held_ns
+        followed.held_ns += self._late.held_ns
         followed.glimpse(now_ns)
         if age_ns * 2 >= self.beat.threshold_ns:
             followed.sample(now_ns)
         if age_ns >= self.beat.threshold_ns and not followed.over_threshold:
             followed.over_threshold = True
             followed.rival = self._rivals.busiest(self.beat.ident)
-            followed.waited = ready(self.ledger, followed.record)
+            followed.waited = ready(self.ledger, followed.records.values())
 
     def _share_now(self, now_ns: int, process_ns: int) -> None:
         if not self.beat.native_id:
