@@ -45,7 +45,8 @@ from ._signals.executors import levels_of
 from ._signals.instruments import instruments_of
 from ._signals.logs import Logs
 from ._signals.loops import loops_observed
-from ._signals.metrics import BOUNDS, Counts, Metrics, description_of
+from ._signals.metrics import Counts, Metrics
+from ._signals.series import BOUNDS, description_of
 from ._signals.traces.traces import Traces
 from ._watch.watch import Watch
 from .observations import Source, TaskFacts

@@ -10,7 +10,7 @@ import pytest
 
 from aiotel._signals import names
 from aiotel._signals.instruments import _COUNTERS, _GAUGES, _LEVELS
-from aiotel._signals.metrics import BOUNDS
+from aiotel._signals.series import BOUNDS
 from aiotel.observations import Cause
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from aiotel._signals.metrics import BOUNDS, Series
+from aiotel._signals.series import BOUNDS, Series
 
 from .conftest import Loops, Telemetry
 
