@@ -73,6 +73,9 @@ class Config:
     """A failed task that somebody holds, and whose exception nobody has retrieved for so long, is told."""
     starved_after: float = 1.0
     """A pool of threads that calls wait for, and none of whose threads has come free for so long, is told."""
+    exact_timing: bool = False
+    """Time every step of every task, and count every slow callback: on asyncio's own loops, for about a
+    microsecond a step."""
     redact: Callable[[str], str] | None = None
     """Gives the message of an exception as it may leave the process; in the environment as `module:name`."""
     severity: Callable[[Failure], str | None] | None = None
@@ -214,6 +217,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "blocking_allowed": _names,
     "unretrieved_after": _number,
     "starved_after": _number,
+    "exact_timing": _boolean,
     "redact": _Named,
     "severity": _Named,
 }
@@ -261,6 +265,7 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "blocking_allowed": _patterns_check,
     "unretrieved_after": _seconds,
     "starved_after": _seconds,
+    "exact_timing": _bool_check,
     "redact": _callable_check,
     "severity": _callable_check,
 }

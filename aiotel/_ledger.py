@@ -15,6 +15,7 @@ from types import CodeType
 from typing import Any, Final
 
 from ._record import AnyRecord, Function, Record
+from ._times import LoopTimes
 from .observations import Frame, TaskFacts
 
 __all__ = ["DURATIONS", "SETTLED", "TOLD", "UNRETRIEVED", "Failed", "Ledger"]
@@ -85,6 +86,7 @@ class Ledger:
         "raised",
         "starting",
         "starting_record",
+        "times",
         "twins",
         "until_timed",
     )
@@ -119,6 +121,8 @@ class Ledger:
         """The tasks that had not ended when the loop was closed, and where they waited."""
         self.gone: deque[Any] = deque()
         """Weak references to tasks that went before they had ended, appended by the collector."""
+        self.times: LoopTimes | None = None
+        """What is timed here, with exact timing."""
         self.until_timed = 0
         """How many more tasks are made before one is timed up to its first step."""
         self.mourn: Callable[[Any], None] = self.gone.append
@@ -152,7 +156,7 @@ class Ledger:
 
     def _overflowing(self, function: Function) -> Function:
         """The function, forgotten once its task has ended; its durations are kept together with others'."""
-        for outcome in ("returned", "raised", "cancelled", "pending", "waits"):
+        for outcome in ("returned", "raised", "cancelled", "pending", "waits", "times"):
             setattr(function, outcome, getattr(self.overflow, outcome))
         return function
 
@@ -195,6 +199,9 @@ class Ledger:
             dead.add(id(self.gone.popleft()))
         # A copy: at the end of a session another thread than the loop's looks through it.
         keys = [key for key, record in list(self.live.items()) if _reference_id(record) in dead]
+        if self.times is not None:
+            for key in keys:
+                self.times.tasks.pop(key, None)
         found = [self.live.pop(key, None) for key in keys]
         return [record for record in found if record is not None]
 

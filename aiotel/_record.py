@@ -13,6 +13,8 @@ from contextvars import Context
 from types import CodeType
 from typing import Any, Final, Protocol, TypeVar
 
+from ._times import FunctionTimes, TaskTimes
+
 __all__ = [
     "ASKING",
     "CANCELLED",
@@ -77,6 +79,7 @@ class Function:
         "see_through",
         "skip",
         "special",
+        "times",
         "waits",
     )
 
@@ -98,6 +101,8 @@ class Function:
         self.pending: list[int] = []
         self.waits: list[int] = []
         """From creation to the first step."""
+        self.times: FunctionTimes | None = None
+        """What the time of those that have ended went into, with exact timing."""
 
 
 def take(values: list[T]) -> list[T]:
@@ -171,6 +176,9 @@ class Record:
 
     def note_wait(self, wait_ns: int) -> None:
         """How long the task waited for its first step; kept where there is a span to tell it."""
+
+    def note_times(self, times: TaskTimes) -> None:
+        """What the task's time goes into, counted on until its end; kept where there is a span to tell it."""
 
     def note_cancellation(self, cancellation: Any) -> None:
         """Who cancelled the task; kept where there is a span to tell it."""

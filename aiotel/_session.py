@@ -251,7 +251,10 @@ class Session:
     def _count_dropped(self) -> Mapping[str, int]:
         return {
             "records": self._ledgers.dropped() + self._records.dropped + self._hooks.executors.dropped(),
-            "failures": self._observations.dropped + self._repeats.dropped + self._watch.dropped(),
+            "failures": self._observations.dropped
+            + self._repeats.dropped
+            + self._watch.dropped()
+            + self._hooks.slow.dropped,
             "faults": faults.count - self._faults,
         }
 
@@ -310,6 +313,8 @@ class Session:
         for ledger in self._ledgers.followed():
             for error_type in take(ledger.handled):
                 self._metrics.count_handled(error_type)
+        for (function, callback_type), times in self._hooks.slow.take().items():
+            self._metrics.count_slow(function, callback_type, times)
 
     def _flush(self, timeout: float) -> bool:
         in_time = self._pump.flush(timeout)

@@ -9,6 +9,8 @@ from typing import get_args
 import pytest
 
 from aiotel._signals import names
+from aiotel._signals.instruments import _COUNTERS, _GAUGES, _LEVELS
+from aiotel._signals.metrics import BOUNDS
 from aiotel.observations import Cause
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -35,3 +37,14 @@ def test_every_cause_of_a_stall_is_explained() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", (DOCS / "loop-health.md").read_text(), re.MULTILINE)
 
     assert rows == list(get_args(Cause))
+
+
+def test_every_metric_has_its_row_and_its_kind() -> None:
+    rows = re.findall(r"^\| `([\w.]+)` \| ([\w -]+) \|", (DOCS / "metrics.md").read_text(), re.MULTILINE)
+
+    assert dict(rows) == {
+        **dict.fromkeys(_LEVELS, "up-down counter"),
+        **dict.fromkeys(_GAUGES, "gauge"),
+        **dict.fromkeys(_COUNTERS, "counter"),
+        **dict.fromkeys(BOUNDS, "histogram"),
+    }

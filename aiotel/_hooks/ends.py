@@ -22,7 +22,11 @@ _clock = time.monotonic_ns
 
 
 def done_callback(  # noqa: C901, PLR0915
-    ledger: Ledger, mailbox: Mailbox[Record], rules: Rules, facts: Facts | None
+    ledger: Ledger,
+    mailbox: Mailbox[Record],
+    rules: Rules,
+    facts: Facts | None,
+    clock: Callable[[], int] = _clock,
 ) -> Callable[[Any], None]:
     """The done callback of every task of one loop: the other half of the hot path.
 
@@ -31,7 +35,6 @@ def done_callback(  # noqa: C901, PLR0915
     live = ledger.live
     letters = mailbox.queue
     limit = mailbox.limit
-    clock = _clock
 
     def done(task: Any) -> None:  # noqa: C901, PLR0912, PLR0915  # the hot path
         record: Any = None
@@ -120,6 +123,8 @@ def settle_all(ledger: Ledger, mailbox: Mailbox[Record]) -> None:
             _settle(ledger, record, record.alive(), mailbox)
         except Exception as fault:  # noqa: BLE001  # ours, not the program's; the next one is to be told
             faults.add(fault)
+    if ledger.times is not None:
+        ledger.times.tasks.clear()
 
 
 def _settle(ledger: Ledger, record: AnyRecord, task: Any, mailbox: Mailbox[Record]) -> None:

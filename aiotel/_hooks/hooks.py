@@ -25,8 +25,10 @@ from .ledgers import Ledgers, ledger_of
 from .lives import Lives
 from .loops import LEDGER, Detach
 from .retrievals import Retrievals, find
+from .slow import Slow
 from .starvation import Starvation
-from .tasks import Tasks
+from .tasks import Tasks, create_within
+from .timing import Timing
 from .uncaught import Uncaught
 from .unfinished import Unfinished
 
@@ -62,10 +64,20 @@ class Hooks:
         self._only = only
         self._on_open = on_open
         self._on_close = on_close
+        after = config.stall_after
+        self.slow = Slow(int(after * 1e9) if isinstance(after, int | float) else None)
+        timing = self._timing = Timing(self.slow) if config.exact_timing else None
         self.ledgers = Ledgers(
-            records, rules, only=only, on_open=self._opened, facts=facts, on_closing=self._closes
+            records,
+            rules,
+            only=only,
+            on_open=self._opened,
+            facts=facts,
+            on_closing=self._closes,
+            timing=timing,
         )
-        self._tasks = Tasks(rules, records, self.ledgers.open, config.detach)
+        within = None if timing is None else timing.creating_in_front_of(create_within)
+        self._tasks = Tasks(rules, records, self.ledgers.open, config.detach, within=within)
         self._lives = Lives(
             observations,
             repeats,
@@ -116,6 +128,7 @@ class Hooks:
             "call_exception_handler": self._errors.in_front_of,
             "close": self.ledgers.closing_in_front_of,
             "run_in_executor": self.executors.in_front_of,
+            **({} if self._timing is None else self._timing.in_front_of(self._only)),
         }
         with ExitStack() as stack:
             stack.callback(self._errors.close)
@@ -126,6 +139,8 @@ class Hooks:
                 stack.callback(loops.attach(methods, first=frozenset({"call_exception_handler"})))
             stack.callback(self.executors.attach())
             stack.callback(threadsafe.attach(ledger_of, self._tell_lost))
+            if self._timing is not None:
+                stack.callback(self._timing.attach(self.ledgers.open, only=self._only))
             self._uncaught.attach()
             stack.callback(self._uncaught.detach)
             self._cancellations.attach()
@@ -168,6 +183,7 @@ class Hooks:
         self._lives.forget()
         self.executors.forget()
         self._starvation.forget()
+        self.slow.forget()
 
     def _opened(self, loop: Any, ledger: Ledger) -> None:
         self._uncaught.stand()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from .._faults import faults
@@ -14,6 +15,7 @@ from .._record import DEFERRED, UNBOUND, AnyRecord, Function, Record, Rules
 from .ends import Facts, done_callback, settle_all
 from .loops import LEDGER, Method
 from .tasks import eager_record
+from .timing import Timing
 
 __all__ = ["Ledgers", "ledger_of"]
 
@@ -39,7 +41,9 @@ class Ledgers:
         on_open: Callable[[Any, Ledger], None],
         on_closing: Callable[[Any, Ledger], None],
         facts: Facts | None = None,
+        timing: Timing | None = None,
     ) -> None:
+        self._timing = timing
         self._facts = facts
         self._mailbox = mailbox
         self._rules = rules
@@ -116,7 +120,8 @@ class Ledgers:
         if self._closed or (self._only is not None and loop is not self._only):
             return None
         ledger = Ledger(loop)
-        ledger.done = done_callback(ledger, self._mailbox, self._rules, self._facts)
+        done = partial(done_callback, ledger, self._mailbox, self._rules, self._facts)
+        ledger.done = done() if self._timing is None else self._timing.open(loop, ledger, done)
         try:
             setattr(loop, LEDGER, ledger)
         except AttributeError as error:  # a compiled loop: its tasks cannot be told

@@ -27,6 +27,7 @@ __all__ = [
     "coroutine_of",
     "function_of_handle",
     "future_of",
+    "is_of_a_file",
     "said",
     "source_of",
 ]
@@ -171,7 +172,7 @@ def _of_handle(loop: Any, handle: Any, exception: BaseException) -> Source:
             return source
     if _is_of_a_signal(loop, handle):
         return "signal"
-    return "reader" if _is_of_a_file(loop, handle) else "callback"
+    return "reader" if is_of_a_file(loop, handle) else "callback"
 
 
 def _of_method(owner: Any, name: str, exception: BaseException) -> Source | None:
@@ -260,7 +261,7 @@ def _is_of_a_signal(loop: Any, handle: Any) -> bool:
     return any(value is handle for table in _tables_of(loop) for value in list(table.values()))
 
 
-def _is_of_a_file(loop: Any, handle: Any) -> bool:
+def is_of_a_file(loop: Any, handle: Any) -> bool:
     """Whether `add_reader` or `add_writer` made it; one that removes itself is cancelled while it runs."""
     if type(handle).__name__ == "Handle" and handle.cancelled():
         return True

@@ -32,15 +32,18 @@ from .._record import (
     Rules,
     Unrecorded,
 )
+from .callbacks import hide_our_frames
 from .ends import end_at_once, register, settle_gone
 from .functions import function_of
 from .makers import PLAIN, TASK, state_by_uvloop
 from .sites import site
 
-__all__ = ["CreateTask", "Tasks", "eager_record"]
+__all__ = ["Create", "CreateTask", "Tasks", "create_within", "eager_record"]
 
 CreateTask = Callable[..., Any]
 """`(loop, coro, **kwargs) -> task`: what a loop's class has, and what a task factory is."""
+Create = Callable[[Context | None, CreateTask, Any, Any, dict[str, Any]], Any]
+"""Has a task made within a context: see `create_within`."""
 
 EVERY: Final = 16
 """One task in so many is timed from its creation to its first step."""
@@ -71,7 +74,10 @@ class Tasks:
         mailbox: Mailbox[Record],
         open_ledger: Callable[[Any], Ledger | None],
         patterns: tuple[str, ...] = (),
+        *,
+        within: Create | None = None,
     ) -> None:
+        self._within = within or create_within
         self._rules = rules
         self._mailbox = mailbox
         self._open_ledger = open_ledger
@@ -236,7 +242,7 @@ class Tasks:
         before = ledger.starting, ledger.starting_record
         ledger.starting, ledger.starting_record = coro, record
         try:
-            task = _create_within(context, original, loop, coro, kwargs)
+            task = self._within(context, original, loop, coro, kwargs)
         except BaseException:
             self._abandon(record)
             coro = None  # as in `create_task`
@@ -244,7 +250,7 @@ class Tasks:
         finally:
             ledger.starting, ledger.starting_record = before
         try:
-            _hide_our_frames(task)
+            hide_our_frames(task)
             if not (asyncio.isfuture(task) and hasattr(task, "_exception")):
                 self._abandon(record)  # a factory may return anything
             elif task.done():
@@ -314,7 +320,7 @@ def eager_record(ledger: Ledger, task: Any) -> Record | None:
     return record
 
 
-def _create_within(
+def create_within(
     context: Context | None, original: CreateTask, loop: Any, coro: Any, kwargs: dict[str, Any]
 ) -> Any:
     """Create the task so that it runs in this context: neither a factory nor an override may take one."""
@@ -359,10 +365,3 @@ def _unrecorded(function: Function, origin: Any, flags: int, now_ns: int) -> Rec
 def _take_name(record: Record, task: Any) -> None:
     if record.flags & (RECORDED | DEFERRED):
         record.task_name = task.get_name()
-
-
-def _hide_our_frames(task: Any) -> None:
-    """In debug mode a task keeps the stack that created it: ours is not of the user's making."""
-    stack = getattr(task, "_source_traceback", None)
-    if stack:
-        stack[:] = [summary for summary in stack if summary.filename != __file__]

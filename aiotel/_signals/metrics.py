@@ -16,29 +16,32 @@ from typing import Final, Protocol
 from opentelemetry.metrics import Histogram, Observation
 
 from .._record import CANCELLED, PENDING, RAISED, RETURNED, Function, take
+from .._times import FunctionTimes
 from . import names
 from .instruments import Observe
 
 __all__ = ["BOUNDS", "Counts", "Example", "Metrics", "Series"]
 
+_LIFETIMES: Final = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+    *(300.0,),
+)
+_TURNS: Final = (
+    *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
+    *(2.5, 5.0, 10.0),
+)
 BOUNDS: Final[Mapping[str, tuple[float, ...]]] = {
-    names.TASK_DURATION: (
-        *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
-        *(300.0,),
-    ),
+    names.TASK_DURATION: _LIFETIMES,
     names.EVENTLOOP_DELAY: (
         *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
         10.0,
     ),
     names.EVENTLOOP_STALL_DURATION: (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
-    names.TASK_SCHEDULE_DURATION: (
-        *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
-        *(2.5, 5.0, 10.0),
-    ),
-    names.EXECUTOR_QUEUE_DURATION: (
-        *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
-        *(2.5, 5.0, 10.0, 30.0, 60.0),
-    ),
+    names.TASK_SCHEDULE_DURATION: _TURNS,
+    names.TASK_RUN_DURATION: _TURNS,
+    names.TASK_SCHEDULED_DURATION: _TURNS,
+    names.TASK_WAITING_DURATION: _LIFETIMES,
+    names.EXECUTOR_QUEUE_DURATION: (*_TURNS, 30.0, 60.0),
 }
 """Bucket boundaries of our histograms, in seconds."""
 
@@ -46,7 +49,12 @@ _DESCRIPTIONS: Final = {
     names.EVENTLOOP_DELAY: "How long a callback that is ready may have to wait: one iteration of the loop.",
     names.EVENTLOOP_STALL_DURATION: "How long event loops were blocked, where that was for too long.",
     names.TASK_DURATION: "How long tasks lived, from their creation to their end.",
-    names.TASK_SCHEDULE_DURATION: "How long tasks waited for their first step (measured of 1 task in 16).",
+    names.TASK_SCHEDULE_DURATION: (
+        "How long tasks waited for their first step (of 1 task in 16, of all with exact timing)."
+    ),
+    names.TASK_RUN_DURATION: "How long tasks ran, all their steps together.",
+    names.TASK_SCHEDULED_DURATION: "How long tasks were ready to run and had to wait for the loop.",
+    names.TASK_WAITING_DURATION: "How long tasks waited for something else than the loop.",
     names.EXECUTOR_QUEUE_DURATION: "How long calls waited for a thread, from run_in_executor to their start.",
 }
 _OUTCOMES: Final = (RETURNED, RAISED, CANCELLED, PENDING)
@@ -227,6 +235,11 @@ class Metrics:
         """Count a coroutine that never ran, so many times."""
         self.count(names.NEVER_AWAITED, ((names.CODE_FUNCTION_NAME, function),), times)
 
+    def count_slow(self, function: str, callback_type: str, times: int) -> None:
+        """Count a slow callback, so many times."""
+        attributes = ((names.CODE_FUNCTION_NAME, function), (names.CALLBACK_TYPE, callback_type))
+        self.count(names.SLOW_CALLBACKS, attributes, times)
+
     def count_finding(self, kind: str, times: int) -> None:
         """Count a finding, so many times."""
         self.count(names.FINDINGS, ((names.FINDING_KIND, kind),), times)
@@ -268,6 +281,8 @@ class Metrics:
                 waits = take(function.waits)
                 if waits:
                     self._add(names.TASK_SCHEDULE_DURATION, (), waits)
+                if function.times is not None:
+                    self._absorb_times(function.name, function.times)
 
     def collect(self) -> list[Series]:
         """All histograms as they stand, without those that the SDK records."""
@@ -289,6 +304,15 @@ class Metrics:
         if series is None:
             series = self._series[name, attributes] = Series(name, dict(attributes))
         return series
+
+    def _absorb_times(self, function: str, times: FunctionTimes) -> None:
+        for name, durations in (
+            (names.TASK_RUN_DURATION, take(times.run)),
+            (names.TASK_SCHEDULED_DURATION, take(times.scheduled)),
+            (names.TASK_WAITING_DURATION, take(times.waiting)),
+        ):
+            if durations:
+                self._add(name, ((names.CODE_FUNCTION_NAME, function),), durations)
 
     def _bounded(self, name: str, attributes: Attributes) -> Attributes:
         return tuple(

@@ -26,6 +26,12 @@ TASK_CREATED_LINE: Final = "asyncio.task.created.line"
 TASK_SCHEDULE_DURATION: Final = (
     "asyncio.task.schedule.duration"  # of a span or a log; the metric has the same name
 )
+# Of a span and, in a histogram, of a function's tasks; with exact timing.
+TASK_RUN_DURATION: Final = "asyncio.task.run.duration"
+TASK_SCHEDULED_DURATION: Final = "asyncio.task.scheduled.duration"
+TASK_WAITING_DURATION: Final = "asyncio.task.waiting.duration"
+TASK_STEPS: Final = "asyncio.task.steps"
+TASK_STEP_LONGEST: Final = "asyncio.task.step.longest"
 TASK_DETACHED_REASON: Final = "asyncio.task.detached.reason"
 TASK_PARENT_TRACE_ID: Final = "asyncio.task.parent.trace_id"
 TASK_PARENT_SPAN_ID: Final = "asyncio.task.parent.span_id"

@@ -39,6 +39,8 @@ class Measured(NamedTuple):
     duration_ns: int
     task: TaskFacts | None
     end_ns: int
+    exact: bool
+    """Its loop is timed exactly: what was slow is counted where it ended."""
 
 
 class Stalls:
@@ -123,16 +125,22 @@ class Stalls:
                 )
             )
             self._note_waited(stall, None, ended.waited)
-        self._measure(stall, culprit, ended.to_ns)
+        self._measure(stall, culprit, ended.to_ns, exact=watched.ledger.times is not None)
 
-    def _measure(self, stall: Stall, culprit: Culprit, end_ns: int) -> None:
+    def _measure(self, stall: Stall, culprit: Culprit, end_ns: int, *, exact: bool = False) -> None:
         if len(self.measured) >= WAITING:
             self.dropped += 1
             return
         function = stall.function or names.OTHER
         self.measured.append(
             Measured(
-                stall.cause, function, culprit.callback, stall.duration_ns, stall.task, self._wall_ns(end_ns)
+                stall.cause,
+                function,
+                culprit.callback,
+                stall.duration_ns,
+                stall.task,
+                self._wall_ns(end_ns),
+                exact,
             )
         )
 

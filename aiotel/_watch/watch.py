@@ -128,5 +128,5 @@ def _count(stall: Measured, measures: Measures) -> None:
     function = (names.CODE_FUNCTION_NAME, stall.function)
     attributes = ((names.STALL_CAUSE, stall.cause), function)
     measures.measure(names.EVENTLOOP_STALL_DURATION, attributes, [stall.duration_ns])
-    if stall.cause != "crowded":
+    if stall.cause != "crowded" and not stall.exact:
         measures.count(names.SLOW_CALLBACKS, (function, (names.CALLBACK_TYPE, stall.callback)), 1)

@@ -74,6 +74,12 @@ CANDIDATES: Final = (
         steps=True,
     ),
     Candidate(
+        name="aiotel-exact",
+        title="aiotel, recorded, with exact timing",
+        make=lambda sink: Aiotel(Counted, exact_timing=True),
+        steps=True,
+    ),
+    Candidate(
         name="aiotel-under-span",
         title="aiotel, recorded, under a user's span",
         make=lambda sink: Aiotel(Counted, under_user_span=True),

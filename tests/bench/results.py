@@ -21,6 +21,8 @@ NOISE: Final = 0.1
 LIVE_BUDGET: Final = 1024
 STEP_NOISE: Final = 0.05
 """A step is to cost nothing: so much of a plain step is what two measurements of the same differ by."""
+EXACT_BUDGET_US: Final = 1.1
+"""What a step may cost with exact timing, scheduled time included."""
 
 Verdict = Literal["met", "over", ""]
 
@@ -62,7 +64,7 @@ class Step:
     aiotel_us: float
     over_us: float
     verdict: Verdict
-    """Whether the two are the same but for noise."""
+    """Whether that is within the budget; where that is nothing, whether the two are alike but for noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,9 @@ class Figures:
     rounds: int
     rows: Sequence[Row]
     step: Step | None
-    live_plain_bytes: float | None
+    exact: Step | None = None
+    """The same with exact timing."""
+    live_plain_bytes: float | None = None
     """What one live task weighs without any instrument."""
 
     @property
@@ -99,7 +103,8 @@ def figures_of(samples: Iterable[Sample], loop: str) -> Figures:
         loop=loop,
         rounds=max((len(measured.of("task", row.name)) for row in rows), default=0),
         rows=rows,
-        step=_step(measured),
+        step=_step(measured, "aiotel-recorded"),
+        exact=_step(measured, "aiotel-exact", budget_us=EXACT_BUDGET_US),
         live_plain_bytes=measured.median("live", PLAIN, "bytes"),
     )
 
@@ -171,16 +176,14 @@ def _row(measured: _Measured, candidate: Candidate) -> Row:
     )
 
 
-def _step(measured: _Measured) -> Step | None:
-    names = [each.name for each in CANDIDATES if each.steps and each.name != PLAIN]
+def _step(measured: _Measured, name: str, *, budget_us: float | None = None) -> Step | None:
     plain_us = measured.median("step", PLAIN, "thread_us")
-    for name in names:
-        aiotel_us = measured.median("step", name, "thread_us")
-        over_us = _median(measured.over_plain("step", name, "thread_us"))
-        if plain_us is not None and aiotel_us is not None and over_us is not None:
-            verdict = _verdict(over_us, plain_us * STEP_NOISE)
-            return Step(plain_us=plain_us, aiotel_us=aiotel_us, over_us=over_us, verdict=verdict)
-    return None
+    aiotel_us = measured.median("step", name, "thread_us")
+    over_us = _median(measured.over_plain("step", name, "thread_us"))
+    if plain_us is None or aiotel_us is None or over_us is None:
+        return None
+    verdict = _verdict(over_us, plain_us * STEP_NOISE if budget_us is None else budget_us)
+    return Step(plain_us=plain_us, aiotel_us=aiotel_us, over_us=over_us, verdict=verdict)
 
 
 def _verdict(value: float | None, budget: float | None) -> Verdict:

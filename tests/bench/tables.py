@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from .results import LIVE_BUDGET, NOISE, Figures, Row
+from .results import EXACT_BUDGET_US, LIVE_BUDGET, NOISE, Figures, Row
 from .samples import Sample
 from .workload import GATHERS, WIDTH
 
@@ -106,6 +106,11 @@ def _remarks(figures: Figures) -> list[str]:
             f"A step (`await asyncio.sleep(0)`) takes {figures.step.plain_us:.2f} µs, with aiotel"
             f" {figures.step.aiotel_us:.2f} ({figures.step.over_us:+.3f}; budget 0, but for noise:"
             f" {figures.step.verdict})."
+        )
+    if figures.exact is not None:
+        remarks.append(
+            f"With exact timing a step takes {figures.exact.aiotel_us:.2f} µs"
+            f" ({figures.exact.over_us:+.3f}; budget {EXACT_BUDGET_US}: {figures.exact.verdict})."
         )
     if figures.live_plain_bytes is not None:
         remarks.append(

@@ -119,3 +119,10 @@ def test_a_live_task_weighs_what_it_has_more_than_a_plain_one() -> None:
     )
 
     assert (800.0, 400.0) == (figures.live_plain_bytes, row_of(figures, "aiotel-metrics").live_bytes)
+
+
+def test_a_step_with_exact_timing_has_a_budget_of_its_own() -> None:
+    within = figures_of([step(PLAIN, 1.00), step("aiotel-exact", 2.00)], "asyncio").exact
+    beyond = figures_of([step(PLAIN, 1.00), step("aiotel-exact", 2.20)], "asyncio").exact
+
+    assert ("met", "over") == (within and within.verdict, beyond and beyond.verdict)

@@ -6,6 +6,7 @@ import gc
 import random
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -114,16 +115,19 @@ def _collected_only_on_demand() -> Iterator[None]:
     program=PROGRAMS,
     debug=st.booleans(),
     handler=st.booleans(),
+    exact=st.booleans(),
     sampler=st.sampled_from([sampling.ALWAYS_ON, sampling.ALWAYS_OFF]),
 )
-def test_a_program_does_the_same_with_aiotel_as_without(
-    loops: Loops, program: Block, debug: bool, handler: bool, sampler: sampling.Sampler
+def test_a_program_does_the_same_with_aiotel_as_without(  # noqa: PLR0917  # by hypothesis, by their names
+    loops: Loops, program: Block, debug: bool, handler: bool, exact: bool, sampler: sampling.Sampler
 ) -> None:
     runs = []
+    # Exact timing has a frame in the stacks that debug mode keeps of futures.
+    debug = debug and not exact
     gc.collect()  # of what an example that failed has left
     telemetry = Telemetry()
     # On one line: where a program is called from is in the stacks that debug mode keeps.
-    for start in (lambda: None, telemetry.start):
+    for start in (lambda: None, partial(telemetry.start, exact_timing=exact)):
         telemetry.tracer_provider.sampler = sampler
         tracer = telemetry.tracer_provider.get_tracer("program")
         start()
@@ -134,12 +138,19 @@ def test_a_program_does_the_same_with_aiotel_as_without(
     metrics = telemetry.metrics()
     started = sum(point.value for point in metrics["asyncio.task.started"])
     finished = sum(point.count for point in metrics["asyncio.task.duration"])
+    timed = sum(point.count for point in metrics.get("asyncio.task.run.duration", ()))
+    pending = sum(
+        point.count
+        for point in metrics["asyncio.task.duration"]
+        if point.attributes["asyncio.task.outcome"] == "pending"
+    )
     alive = sum(point.value for point in metrics["asyncio.task.count"])
     spans = [span.name for span in telemetry.spans if _is_ours(span)]
     aiotel.uninstrument()
 
     assert runs[0] == runs[1]
     assert (tasks, tasks, 0) == (started, finished, alive)
+    assert timed == (finished - pending if exact and loops.name != "uvloop" else 0)
     assert (tasks if sampler is sampling.ALWAYS_ON else 0) == len(spans)
 
 

@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import Event
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, format_span_id, format_trace_id
 
 from ..._record import CANCELLED, RAISED, Birth, Record, created_by, line_of
+from ..._times import TaskTimes
 from ...observations import Cancellation
 from .. import names
 
@@ -25,6 +26,7 @@ class Told(Record):
 
     # Of most tasks nothing of this is set, and costs nothing.
     wait_ns: int | None = None
+    times: TaskTimes | None = None
     reason: str | None = None
     """Why the task has a trace of its own, where it was given one."""
     link: SpanContext | None = None
@@ -42,6 +44,10 @@ class Told(Record):
     def note_wait(self, wait_ns: int) -> None:
         """How long the task waited for its first step."""
         self.wait_ns = wait_ns
+
+    def note_times(self, times: TaskTimes) -> None:
+        """What the task's time goes into."""
+        self.times = times
 
     def note_cancellation(self, cancellation: Any) -> None:
         """Who cancelled the task; told where it ends so."""
@@ -87,6 +93,8 @@ class Told(Record):
                 attributes[names.ERROR_TYPE] = self.error[0]
             if self.cancellation is not None and self.outcome == CANCELLED:
                 attributes.update(_attributes_of(self.cancellation))
+            if self.times is not None:
+                attributes.update(_times_of(self.times, self.end_ns - self.start_ns))
         if self.wait_ns is not None:
             attributes[names.TASK_SCHEDULE_DURATION] = self.wait_ns / 1e9
         return attributes
@@ -121,6 +129,16 @@ def _attributes_of(cancellation: Cancellation) -> dict[str, Any]:
         attributes[names.TASK_CANCELLED_FILE] = cancellation.at.file
         attributes[names.TASK_CANCELLED_LINE] = cancellation.at.line
     return attributes
+
+
+def _times_of(times: TaskTimes, lifetime_ns: int) -> dict[str, Any]:
+    return {
+        names.TASK_RUN_DURATION: times.run_ns / 1e9,
+        names.TASK_SCHEDULED_DURATION: times.scheduled_ns / 1e9,
+        names.TASK_WAITING_DURATION: times.waiting_ns(lifetime_ns) / 1e9,
+        names.TASK_STEPS: times.steps,
+        names.TASK_STEP_LONGEST: times.longest_ns / 1e9,
+    }
 
 
 def fill(record: Record, birth: Birth, origin: Any) -> None:
