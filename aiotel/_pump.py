@@ -56,22 +56,26 @@ class Pump:
         self._thread: threading.Thread | None = None
         # One drains at a time: the pump, or whoever flushes. Re-entrant: a span processor may flush.
         self._draining = threading.RLock()
+        # Two loops may be met at once, or one as the session is closed: one thread, which somebody stops.
+        self._starting = threading.Lock()
         self.cpu_ns = 0
         """CPU time that the pump's thread has used."""
 
     def start(self) -> None:
         """Start the thread, unless it runs; after a fork, in the child, anew."""
-        if self._thread is None and not self._stopped and not sys.is_finalizing():
-            context = contextvars.Context()
-            thread = threading.Thread(target=context.run, args=(self._run,), name="aiotel-pump", daemon=True)
-            thread.start()
-            self._thread = thread
+        with self._starting:
+            if self._thread is None and not self._stopped and not sys.is_finalizing():
+                run = contextvars.Context().run
+                thread = threading.Thread(target=run, args=(self._run,), name="aiotel-pump", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def forget(self) -> None:
         """Be as new, in a child process: the thread is not there, and what was in hand is the parent's."""
         self._thread = None
         self._held = []
         self._draining = threading.RLock()
+        self._starting = threading.Lock()
         self._wake = threading.Event()
         self._done = threading.Event()
         self._records.queue.clear()
@@ -87,8 +91,9 @@ class Pump:
         All on the pump's thread, because at the interpreter's end no other can be started, and exporters
         may hang.
         """
-        self._stopped = True
         deadline = time.monotonic() + timeout
+        with self._starting:
+            self._stopped = True
         if self._thread is None:
             first()
             in_time = self._flush(deadline)

@@ -273,7 +273,7 @@ class Session:
 
     def _join_readers(self) -> None:
         provider = self._meter_provider or metrics.get_meter_provider()
-        self._metrics.record_through(self._readers.join(provider, self._instruments.meter))
+        self._metrics.record_through(self._readers.join(provider, self._instruments.histogram))
 
     def _end(self, records: list[Record]) -> None:
         redact = self.config.redact

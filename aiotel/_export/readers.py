@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from opentelemetry.metrics import Histogram as Instrument
-from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics import Exemplar, MeterProvider
 from opentelemetry.sdk.metrics import Histogram as HistogramKind
 from opentelemetry.sdk.metrics.export import (
@@ -26,6 +25,10 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 __all__ = ["Readers", "SeriesLike"]
+
+
+MakeInstrument = Callable[[str, str, Sequence[float]], Instrument]
+"""Gives the SDK's histogram of this name, with this description and these boundaries; the same each time."""
 
 
 class ExampleLike(Protocol):
@@ -85,18 +88,18 @@ class Readers:
         self._joined: list[tuple[Any, Any]] = []
         self._seen: list[_Seen] = []
 
-    def join(self, provider: Any, meter: Meter) -> dict[str, Instrument]:
+    def join(self, provider: Any, instrument: MakeInstrument) -> dict[str, Instrument]:
         """Join all readers that are not joined yet; gives the histograms that must go by `record` instead."""
         readers = _readers_of(provider)
         if readers is None or not all(hasattr(reader, "_receive_metrics") for reader in readers):
-            return {name: self._instrument(meter, name) for name in self._bounds}
+            return {name: self._instrument(instrument, name) for name in self._bounds}
         for reader in readers:
             if not any(joined is reader for joined, _ in self._joined):
                 self._join(reader)
         views = _views_of(provider)
         if not views:
             return {}
-        made = {name: self._instrument(meter, name) for name in self._bounds}
+        made = {name: self._instrument(instrument, name) for name in self._bounds}
         return {name: made[name] for name in made if any(view._match(made[name]) for view in views)}
 
     def leave(self) -> None:
@@ -112,10 +115,8 @@ class Readers:
         for seen in self._seen:
             seen.clear()
 
-    def _instrument(self, meter: Meter, name: str) -> Instrument:
-        return meter.create_histogram(
-            name, "s", self._describe(name), explicit_bucket_boundaries_advisory=self._bounds[name]
-        )
+    def _instrument(self, instrument: MakeInstrument, name: str) -> Instrument:
+        return instrument(name, self._describe(name), self._bounds[name])
 
     def _join(self, reader: Any) -> None:
         receive = reader._receive_metrics

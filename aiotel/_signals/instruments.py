@@ -6,7 +6,7 @@ of the first, with the callbacks of the first. So the callbacks are here, and as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -58,6 +58,7 @@ class Instruments:
     def __init__(self, meter: metrics.Meter) -> None:
         self.meter = meter
         self._observed: Mapping[str, Observe] = {}
+        self._histograms: dict[str, metrics.Histogram] = {}
         self._carried: dict[str, dict[frozenset[tuple[str, Any]], int | float]] = {}
         for name, words in _LEVELS.items():
             meter.create_observable_up_down_counter(name, [partial(self._level, name)], *words)
@@ -65,6 +66,15 @@ class Instruments:
             meter.create_observable_gauge(name, [partial(self._gauge, name)], *words)
         for name, words in _COUNTERS.items():
             meter.create_observable_counter(name, [partial(self._count, name)], *words)
+
+    def histogram(self, name: str, description: str, bounds: Sequence[float]) -> metrics.Histogram:
+        """The histogram of this name, made once: a proxy, where nobody has set up metrics, keeps them all."""
+        found = self._histograms.get(name)
+        if found is None:
+            found = self._histograms[name] = self.meter.create_histogram(
+                name, "s", description, explicit_bucket_boundaries_advisory=list(bounds)
+            )
+        return found
 
     def show(self, observed: Mapping[str, Observe]) -> None:
         """Ask these from now on, by the name of the instrument."""
