@@ -89,7 +89,7 @@ def _computing(evidence: Evidence) -> str | None:
     held = ""
     if held_gil:
         held = ", and held the GIL all the time, in native code"
-        held += "" if evidence.samples else ": no sample could be had"
+        held += "" if any(sample.stack for sample in evidence.samples) else ": no sample could be had"
     return f"the loop's thread was on a CPU for {evidence.cpu:.0%} of the time{held}"
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from .._inspect.glances import glance, size_of, task_id_of
 from .._inspect.plumbing import is_debugger
-from .._inspect.stacks import stack_of
+from .._inspect.stacks import Place, stack_of
 from .._ledger import Ledger
 from .._record import AnyRecord
 from ..observations import Stall
@@ -56,8 +56,9 @@ class Followed:
         if now_ns < self._next_ns or len(self.samples) >= SAMPLES or not self._beat.ident:
             return False
         self._next_ns = now_ns + max(1, now_ns - self.since_ns)
-        task_id = task_id_of(self._ledger.loop)
-        stack = from_callback(stack_of(self._beat.ident, DEPTH), self._beat.base_depth)
+        task_id, stack = self._see()
+        if self._beat.since_ns() != self.since_ns:
+            return False  # it is over, and what was seen is of the next
         record = self._record_of(task_id)
         if record is not None:
             self.records[task_id] = record
@@ -69,6 +70,13 @@ class Followed:
         self.samples.append(Sample(now_ns, stack, call, task_id))
         self.debugged = self.debugged or any(is_debugger(place.module) for place in stack)
         return True
+
+    def _see(self) -> tuple[int, tuple[Place, ...]]:
+        """Which task runs, and where it is; seen again where another one may have begun in between."""
+        task_id, stack = task_id_of(self._ledger.loop), stack_of(self._beat.ident, DEPTH)
+        if task_id_of(self._ledger.loop) != task_id:
+            task_id, stack = task_id_of(self._ledger.loop), stack_of(self._beat.ident, DEPTH)
+        return task_id, from_callback(stack, self._beat.base_depth)
 
     def since_first(self, now_ns: int) -> tuple[int, float] | None:
         """Since the first look: how long the thread waited for a CPU, and how often a second it got one."""

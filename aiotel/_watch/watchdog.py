@@ -39,6 +39,8 @@ ENDS_S: Final = 0.5
 LINGER_NS: Final = 1_000_000_000
 """How long the thread stays when no loop is open any more: another one may be."""
 
+LEAST_NS: Final = 1_000_000
+"""So long it sleeps at least."""
 OVERDUE_LOOKS: Final = 50
 """For so many milliseconds at most others wait for the thread to wake."""
 
@@ -176,11 +178,14 @@ class Watchdog:
     def _run(self) -> None:
         self._cpu_before_ns = self.cpu_ns
         with self._looking:
-            self._late.woke(self._due_ns, self._clock())
+            now_ns = self._clock()
+            self._late.woke(self._due_ns, now_ns)
         while not self._stopped:
             period_ns = self._period_ns()
-            due_ns = self._due_ns = self._clock() + period_ns
-            self._asleep.acquire(timeout=period_ns / 1e9)  # cheaper than an event; nobody else takes it
+            # Counted from the last time that it woke: the process may be stopped at any moment after that.
+            due_ns = self._due_ns = now_ns + period_ns
+            left_ns = max(LEAST_NS, due_ns - self._clock())
+            self._asleep.acquire(timeout=left_ns / 1e9)  # cheaper than an event; nobody else takes it
             try:
                 with self._looking:
                     now_ns = self._clock()

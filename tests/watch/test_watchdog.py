@@ -205,6 +205,8 @@ def test_after_stopping_nothing_starts(loop: asyncio.AbstractEventLoop) -> None:
     dog.watchdog.stop()
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_in_a_child_process_nobody_is_watched_until_a_loop_opens_there(
     loops: Loops, telemetry: Telemetry
 ) -> None:
