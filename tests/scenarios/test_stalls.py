@@ -123,14 +123,12 @@ def test_a_pause_of_the_garbage_collector(loops: Loops, capsys: pytest.CaptureFi
 
 def test_threads_that_contend_for_the_gil(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     program = blocking("while time.perf_counter() < began + 0.6: pass")
-    over = threading.Event()
-    threads = [threading.Thread(target=_spin, args=(over,)) for _ in range(4)]
+    threads = [threading.Thread(target=_spin, args=(program.namespace["TOOK"],)) for _ in range(4)]
     for thread in threads:
         thread.start()
 
     told = run(program, loops, capsys, stall_after=0.3)
 
-    over.set()
     check_all(told, program, "gil")
 
 
@@ -139,12 +137,10 @@ def test_a_lock_that_another_thread_holds_while_it_computes(
 ) -> None:
     program = blocking("LOCK.acquire(timeout=0.4)", LOCK=threading.Lock())
     program.namespace["LOCK"].acquire()
-    over = threading.Event()
-    threading.Thread(target=_spin, args=(over,)).start()
+    threading.Thread(target=_spin, args=(program.namespace["TOOK"],)).start()
 
     told = run(program, loops, capsys)
 
-    over.set()
     check_all(told, program, "lock")
 
 
@@ -188,6 +184,7 @@ def _junk(count: int) -> list[Any]:
         gc.enable()
 
 
-def _spin(over: threading.Event) -> None:
-    while not over.is_set():
+def _spin(took: list[float]) -> None:
+    """Compute until the program has done its worst."""
+    while not took:
         pass
