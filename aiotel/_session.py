@@ -116,6 +116,7 @@ class Session:
             only=loop,
             facts=partial(facts_of, frames=config.stack_frames) if _wants_span_events() else None,
             on_open=self._loop_opened,
+            on_turn=self._watch.turned,
             on_close=self._watch.unwatch,
         )
         self._ledgers = self._hooks.ledgers

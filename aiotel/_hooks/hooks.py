@@ -25,6 +25,7 @@ from .ledgers import Ledgers, ledger_of
 from .lives import Lives
 from .loops import LEDGER, Detach
 from .retrievals import Retrievals, find
+from .runs import TRACKING, Runs
 from .slow import Slow
 from .starvation import Starvation
 from .tasks import Tasks, create_within
@@ -41,8 +42,8 @@ class Hooks:
     """What stands in asyncio, and what it has seen that is not told yet.
 
     Records go to one mailbox, observations to the other; `on_open` gets each loop that is met for the first
-    time, and its ledger, `on_close` the ledger of a loop that is about to be closed. With `only`, nothing but
-    that loop is looked at.
+    time, and its ledger; `on_turn` the ledger of one that begins or stops to run, `on_close` that of one that
+    is about to be closed. With `only`, nothing but that loop is looked at.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class Hooks:
         only: Any,
         facts: Facts | None,
         on_open: Callable[[Any, Ledger], None],
+        on_turn: Callable[[Ledger], None],
         on_close: Callable[[Ledger], None],
     ) -> None:
         self._only = only
         self._on_open = on_open
         self._on_close = on_close
+        self._runs = Runs(on_turn)
         after = config.stall_after
         self.slow = Slow(int(after * 1e9) if isinstance(after, int | float) else None)
         timing = self._timing = Timing(self.slow) if config.exact_timing else None
@@ -127,6 +130,7 @@ class Hooks:
             "create_task": self._tasks.in_front_of,
             "call_exception_handler": self._errors.in_front_of,
             "close": self.ledgers.closing_in_front_of,
+            TRACKING: self._runs.in_front_of,
             "run_in_executor": self.executors.in_front_of,
             **({} if self._timing is None else self._timing.in_front_of(self._only)),
         }

@@ -122,7 +122,9 @@ def attach_to_loop(loop: Any, methods: Mapping[str, InFrontOf]) -> Detach:
     replaced: dict[str, tuple[object, Method]] = {}
     for name, in_front_of in methods.items():
         found = vars(loop).get(name, _MISSING)
-        original = getattr(type(loop), name) if found is _MISSING else _as_method(found)
+        original = getattr(type(loop), name, None) if found is _MISSING else _as_method(found)
+        if original is None:  # not every loop has each
+            continue
         ours = MethodType(in_front_of(original), loop)
         replaced[name] = (found, ours)
         setattr(loop, name, ours)

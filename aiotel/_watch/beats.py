@@ -57,6 +57,9 @@ class Beat(Protocol):
     def look(self, now_ns: int, held_ns: int) -> None:
         """Do what has to be done now and then; `held_ns` the GIL was held until now. One thread at a time."""
 
+    def turned(self) -> None:
+        """The loop is about to run, or has just stopped. On its thread."""
+
     def rest(self) -> None:
         """The loop does not run."""
 

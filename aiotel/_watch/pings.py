@@ -68,6 +68,9 @@ class Pings:
         """Ask no more; an answer that is still to come does nothing."""
         self._sent_ns = -1
 
+    def turned(self) -> None:
+        """It is seen before the next question."""
+
     def rest(self) -> None:
         """It is seen before the next question."""
 

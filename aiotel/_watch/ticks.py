@@ -23,7 +23,6 @@ SHORT_NS: Final = 100_000
 """Ticks up to so long are counted and not told apart."""
 LONG: Final = 65536
 """How many longer ones may wait to be counted."""
-TRACKING: Final = "_set_coroutine_origin_tracking"
 STALLS: Final = 64
 """How many stalls may wait for the watchdog to come by."""
 
@@ -66,11 +65,10 @@ class Ticks:
         self._sleepers = sleepers
         self._loop = weakref.ref(loop)
         self._selector = weakref.ref(selector)
-        # What stands on the selector and on the loop holds them: it is theirs to hold, and not ours.
+        # What stands on the selector holds it: that is its own to hold, and not ours.
         select, self._cells = _count(selector.select, self._note, clock)
         selector.select = select
         self._select = weakref.ref(select)
-        self._tracking = self._follow_runs(loop)
         if loop.is_running():
             self._running = True
             if asyncio._get_running_loop() is loop:
@@ -80,7 +78,6 @@ class Ticks:
     def detach(self) -> None:
         """Put back what was found, where it is still ours."""
         _take_off(self._selector(), "select", self._select())
-        _take_off(self._loop(), TRACKING, self._tracking())
 
     def mark(self) -> int:
         """See `Beat.mark`."""
@@ -137,24 +134,8 @@ class Ticks:
     def _be_here(self) -> None:
         self.ident, self.native_id = threading.get_ident(), threading.get_native_id()
 
-    def _follow_runs(self, loop: Any) -> Callable[[], Any]:
-        """See the loop start and stop running.
-
-        By a method that `run_forever` calls as its first and as its last thing, once no frame of ours can
-        be on a stack that the program might print.
-        """
-        original = getattr(loop, TRACKING, None)
-        if original is None or TRACKING in vars(loop):
-            return _nothing
-
-        def tracking(enabled: Any) -> None:
-            original(enabled)
-            self._started_or_stopped()
-
-        setattr(loop, TRACKING, tracking)
-        return weakref.ref(tracking)
-
-    def _started_or_stopped(self) -> None:
+    def turned(self) -> None:
+        """The loop is about to run, or has just stopped: by a method that it calls in either case."""
         try:
             loop = self._loop()
             if loop is None or loop.is_running():  # `set_debug` calls it too
@@ -168,11 +149,6 @@ class Ticks:
                 self._cells.stop()
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)
-
-
-def _nothing() -> object:
-    """Stands for a weak reference to what was not put anywhere."""
-    return None
 
 
 def _take_off(owner: Any, name: str, ours: Any) -> None:

@@ -78,6 +78,7 @@ class Watch:
         )
         self.health = Health(self._watchdog.watched)
         self.watch = self._watchdog.watch
+        self.turned = self._watchdog.turned
         self.unwatch = self._watchdog.unwatch
         self.stop = self._watchdog.stop
 

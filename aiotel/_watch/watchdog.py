@@ -98,6 +98,12 @@ class Watchdog:
             self._watched[id(ledger)] = watched
             self._start()
 
+    def turned(self, ledger: Ledger) -> None:
+        """This loop is about to run, or has just stopped. On its thread."""
+        watched = self._watched.get(id(ledger))
+        if watched is not None:
+            watched.beat.turned()
+
     def unwatch(self, ledger: Ledger) -> None:
         """Look at it no more: it is about to be closed."""
         with self._looking:

@@ -33,6 +33,9 @@ class Beat:
     def look(self, now_ns: int, held_ns: int) -> None:
         self.looks.append((now_ns, held_ns))
 
+    def turned(self) -> None:
+        pass
+
     def rest(self) -> None:
         self.now_since_ns = 0
 
