@@ -57,6 +57,8 @@ class Followed:
             return False
         self._next_ns = now_ns + max(1, now_ns - self.since_ns)
         task_id, stack = self._see()
+        if self._beat.since_ns() != self.since_ns:
+            return False  # it is over, and what was seen is of the next
         record = self._record_of(task_id)
         if record is not None:
             self.records[task_id] = record
@@ -82,7 +84,8 @@ class Followed:
         after = None if before is None else usage_of(self._beat.native_id)
         if before is None or after is None:
             return None
-        seconds = max(1, now_ns - self._queued_at_ns) / 1e9
+        # Where the first look came late, what it saw was the end, at which any thread asks for the GIL.
+        seconds = max(1, now_ns - self._queued_at_ns, (now_ns - self.since_ns) // 2) / 1e9
         return after.queued_ns - before.queued_ns, (after.turns - before.turns) / seconds
 
     def _record_of(self, task_id: int) -> AnyRecord | None:

@@ -78,14 +78,14 @@ class Lateness:
         late_ns = now_ns - due_ns
         # Who waits for the GIL looks again after each switch interval; who is stopped does not.
         expected = late_ns / 1e9 / sys.getswitchinterval()
-        switches = self._own_switches()
+        switches, ran_ns = self._own_switches(), self._process_clock() - self._process_ns
         if switches is not None and self._switches is not None and expected >= 4:
             held = switches - self._switches - 1 >= expected / 4
         else:
-            held = self._process_clock() - self._process_ns >= late_ns / 2
+            held = ran_ns >= late_ns / 2
         if held:
             self.held_ns = late_ns
-        elif self._own_queued_ns() - self._queued_ns < late_ns / 2:
+        elif ran_ns < late_ns / 4 and self._own_queued_ns() - self._queued_ns < late_ns / 2:
             self._stops.append((due_ns, now_ns))
 
     def _measure(self, now_ns: int) -> None:

@@ -45,7 +45,7 @@ def _callback(kept: deque[tuple[int, int]], clock: Callable[[], int]) -> Callabl
         nonlocal began_ns
         if phase == "start":
             began_ns = clock()
-        elif clock() - began_ns > WORTH_NS:
+        elif began_ns and clock() - began_ns > WORTH_NS:  # it may have begun before anybody was told
             kept.append((began_ns, clock()))
 
     return collected

@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,29 +123,25 @@ def test_a_pause_of_the_garbage_collector(loops: Loops, capsys: pytest.CaptureFi
 
 
 def test_threads_that_contend_for_the_gil(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
-    program = blocking("while time.perf_counter() < began + 0.6: pass")
-    over = threading.Event()
-    threads = [threading.Thread(target=_spin, args=(over,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
+    program = blocking("while time.perf_counter() < began + 0.6: pass", prepare="START()")
+    threads = [threading.Thread(target=_spin, args=(program.namespace["TOOK"],)) for _ in range(4)]
+    program.namespace["START"] = partial(_start, threads)
 
     told = run(program, loops, capsys, stall_after=0.3)
 
-    over.set()
     check_all(told, program, "gil")
 
 
 def test_a_lock_that_another_thread_holds_while_it_computes(
     loops: Loops, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    program = blocking("LOCK.acquire(timeout=0.4)", LOCK=threading.Lock())
+    program = blocking("LOCK.acquire(timeout=0.4)", prepare="START()", LOCK=threading.Lock())
     program.namespace["LOCK"].acquire()
-    over = threading.Event()
-    threading.Thread(target=_spin, args=(over,)).start()
+    thread = threading.Thread(target=_spin, args=(program.namespace["TOOK"],))
+    program.namespace["START"] = thread.start
 
     told = run(program, loops, capsys)
 
-    over.set()
     check_all(told, program, "lock")
 
 
@@ -188,6 +185,12 @@ def _junk(count: int) -> list[Any]:
         gc.enable()
 
 
-def _spin(over: threading.Event) -> None:
-    while not over.is_set():
+def _start(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.start()
+
+
+def _spin(took: list[float]) -> None:
+    """Compute until the program has done its worst."""
+    while not took:
         pass

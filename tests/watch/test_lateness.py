@@ -87,6 +87,12 @@ def test_who_stood_in_the_queue_for_a_cpu_was_neither(machine: Machine) -> None:
     assert (machine.late.held_ns, machine.late.stopped_ns(0, 2 * START_NS)) == (0, 0)
 
 
+def test_a_process_that_used_a_cpu_was_not_stopped(machine: Machine) -> None:
+    machine.wake(START_NS, 500 * MS, ran_ns=200 * MS)
+
+    assert (machine.late.held_ns, machine.late.stopped_ns(0, 2 * START_NS)) == (0, 0)
+
+
 def test_a_queue_of_long_ago_does_not_count(machine: Machine) -> None:
     now_ns = START_NS
     for _ in range(20):

