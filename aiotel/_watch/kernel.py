@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Final, Literal, NamedTuple
 
-__all__ = ["Call", "Usage", "call_of", "cpu_ns_of", "has_kernel_facts", "own_switches", "usage_of"]
+__all__ = ["Call", "Usage", "call_of", "cpu_ns_of", "own_switches", "usage_of"]
 
 Call = Literal["running", "sleep", "io", "futex"]
 """What a thread does in the kernel: it is not there, or waits for a time, something else, or a lock."""
@@ -32,11 +32,6 @@ class Usage(NamedTuple):
     cpu_ns: int
     queued_ns: int
     turns: int = 0
-
-
-def has_kernel_facts() -> bool:
-    """Whether the system tells of threads: else fewer causes can be told apart."""
-    return usage_of(_own_id()) is not None
 
 
 def cpu_ns_of(native_id: int) -> int | None:
@@ -77,12 +72,6 @@ def own_switches() -> int | None:
         return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
     except (ImportError, AttributeError):
         return None
-
-
-def _own_id() -> int:
-    import threading
-
-    return threading.get_native_id()
 
 
 def _read(path: str) -> str:

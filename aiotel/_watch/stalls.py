@@ -1,4 +1,4 @@
-"""Make observations of stalls, and note them on the spans of those who caused them and who waited."""
+"""Make observations of stalls, once each, and have them noted on the spans of the tasks concerned."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .culprits import Culprit, culprit_of
 from .evidence import Evidence
 from .followed import Followed
 from .kernel import cpu_ns_of
+from .notes import note_stall, note_waited
 from .pauses import Pauses
-from .victims import MOST
 from .watched import Watched
 
 __all__ = ["Measured", "Stalls"]
@@ -99,7 +99,8 @@ class Stalls:
         self.settle(watched, now_ns)
         stuck_ns = watched.stuck_ns(now_ns)
         if stuck_ns and watched.followed is not None:
-            self._measure(*self._begin(watched, watched.followed, stuck_ns, now_ns), now_ns)
+            stall, culprit = self._begin(watched, watched.followed, stuck_ns, now_ns)
+            self._measure(stall, culprit, now_ns, exact=watched.ledger.times is not None)
 
     def _begin(
         self, watched: Watched, followed: Followed, stuck_ns: int, now_ns: int
@@ -108,7 +109,7 @@ class Stalls:
         if followed.as_told is None:
             followed.as_told = stall
             self._tell(stall, culprit)
-            self._note(stall, culprit, followed, ())
+            _note(stall, culprit, followed, ())
         return stall, culprit
 
     def _end(self, watched: Watched, ended: Ended, followed: Followed | None, excused_ns: int) -> None:
@@ -117,17 +118,17 @@ class Stalls:
         told = None if followed is None else followed.as_told
         if told is None:
             self._tell(stall, culprit)
-            self._note(stall, culprit, followed, ended.waited)
+            _note(stall, culprit, followed, ended.waited)
         else:
             self._mailbox.put(
                 StallEnded(
                     stall=told, duration_ns=duration_ns, time_ns=self._wall_ns(ended.to_ns), task=told.task
                 )
             )
-            self._note_waited(stall, None, ended.waited)
+            note_waited(stall, (), ended.waited)
         self._measure(stall, culprit, ended.to_ns, exact=watched.ledger.times is not None)
 
-    def _measure(self, stall: Stall, culprit: Culprit, end_ns: int, *, exact: bool = False) -> None:
+    def _measure(self, stall: Stall, culprit: Culprit, end_ns: int, *, exact: bool) -> None:
         if len(self.measured) >= WAITING:
             self.dropped += 1
             return
@@ -212,48 +213,6 @@ class Stalls:
             repeat.first = stall
             self._mailbox.put(stall)
 
-    def _note(
-        self,
-        stall: Stall,
-        culprit: Culprit,
-        followed: Followed | None,
-        waited: tuple[tuple[AnyRecord, int], ...],
-    ) -> None:
-        attributes: dict[str, Any] = {
-            names.STALL_CAUSE: stall.cause,
-            names.STALL_DURATION: stall.duration_ns / 1e9,
-            names.STALL_EVIDENCE: stall.evidence,
-        }
-        if stall.function is not None and stall.at is not None:
-            attributes[names.CODE_FUNCTION_NAME] = stall.function
-            attributes[names.CODE_FILE_PATH] = stall.at.file
-            attributes[names.CODE_LINE_NUMBER] = stall.at.line
-        record = _record_of(followed, culprit)
-        if record is not None:
-            _note_on(record, names.STALL, attributes, stall.time_ns)
-        self._note_waited(stall, followed, waited)
-
-    def _note_waited(
-        self, stall: Stall, followed: Followed | None, waited: tuple[tuple[AnyRecord, int], ...]
-    ) -> None:
-        """Each once: who was ready when the threshold was passed, and whose sleep fell due later."""
-        found: dict[int, tuple[AnyRecord, int | None]] = {}
-        for record in () if followed is None else followed.waited:
-            found[id(record)] = record, None
-        for record, waited_ns in waited:
-            found.setdefault(id(record), (record, waited_ns))
-        for record, waited_ns_or_none in list(found.values())[:MOST]:
-            attributes: dict[str, Any] = {
-                names.CODE_FUNCTION_NAME: stall.function or names.OTHER,
-                names.STALL_CAUSE: stall.cause,
-                names.STALL_DURATION: stall.duration_ns / 1e9,
-            }
-            if waited_ns_or_none is not None:
-                attributes[names.STALL_WAITED_DURATION] = waited_ns_or_none / 1e9
-            if stall.task is not None:
-                attributes[names.STALL_TASK_NAME] = stall.task.name
-            _note_on(record, names.STALL_WAITED, attributes, stall.time_ns)
-
 
 def _followed(watched: Watched, since_ns: int) -> Followed | None:
     for followed in (watched.followed, watched.before):
@@ -262,14 +221,17 @@ def _followed(watched: Watched, since_ns: int) -> Followed | None:
     return None
 
 
+def _note(
+    stall: Stall, culprit: Culprit, followed: Followed | None, waited: tuple[tuple[AnyRecord, int], ...]
+) -> None:
+    record = _record_of(followed, culprit)
+    if record is not None:
+        note_stall(stall, record)
+    note_waited(stall, () if followed is None else followed.waited, waited)
+
+
 def _record_of(followed: Followed | None, culprit: Culprit) -> AnyRecord | None:
     return None if followed is None else followed.records.get(culprit.task_id)
-
-
-def _note_on(record: AnyRecord, name: str, attributes: dict[str, Any], time_ns: int) -> None:
-    note = getattr(record, "note", None)
-    if note is not None:
-        note(name, attributes, time_ns=time_ns)
 
 
 def _frame(place: Place) -> Frame:
