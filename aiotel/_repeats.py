@@ -30,9 +30,9 @@ WAITING: Final = 65536
 class Repeat(Generic[T]):
     """A fact that was told, and when it came again."""
 
-    __slots__ = ("again", "first", "since_ns", "untold", "wait_ns")
+    __slots__ = ("again", "first", "kept_ns", "since_ns", "untold", "wait_ns")
 
-    def __init__(self, now_ns: int) -> None:
+    def __init__(self, now_ns: int, kept_ns: int) -> None:
         self.first: T | None = None
         """What was told; None until it is known."""
         self.again: list[int] = []
@@ -40,6 +40,8 @@ class Repeat(Generic[T]):
         """When something was told of it last."""
         self.wait_ns = FIRST_S * 1_000_000_000
         self.untold = 0
+        self.kept_ns = kept_ns
+        """So long it is remembered though it does not come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,14 @@ class Repeats(Generic[T]):
         self._leaving: list[Repeat[T]] = []
         self.dropped = 0
 
-    def begin(self, key: Hashable) -> Repeat[T] | None:
-        """A place for a fact to be told now; None where it was told lately, and is counted instead."""
+    def begin(self, key: Hashable, *, kept_s: float = 0) -> Repeat[T] | None:
+        """A place for a fact to be told now; None where it was told lately, and is counted instead.
+
+        It is forgotten once it has not come again for a while, and not before `kept_s` are over.
+        """
         repeat = self._known.get(key)
         if repeat is None:
-            repeat = Repeat(self._clock())
+            repeat = Repeat(self._clock(), int(kept_s * 1e9))
             if len(self._known) < KNOWN:
                 self._known[key] = repeat
             return repeat
@@ -88,6 +93,8 @@ class Repeats(Generic[T]):
                 continue
             due = last or now_ns - repeat.since_ns >= repeat.wait_ns
             if due and not repeat.again and not repeat.untold:
+                if not last and now_ns - repeat.since_ns < repeat.kept_ns:
+                    continue
                 del self._known[key]
                 self._leaving.append(repeat)
             else:

@@ -208,8 +208,10 @@ class Session:
         self.close(timeout=self.config.flush_timeout)
 
     def _loop_opened(self, loop: AbstractEventLoop, ledger: Ledger) -> None:
-        self._watch.watch(loop, ledger)
-        self._pump.start()
+        try:
+            self._watch.watch(loop, ledger)
+        finally:  # where no thread can be started for the one, there may be one for the other
+            self._pump.start()
         self._returns.let_go()
 
     # Signals.

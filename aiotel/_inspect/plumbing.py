@@ -6,7 +6,9 @@ from typing import Final
 
 __all__ = ["is_debugger", "is_plumbing"]
 
-_PLUMBING: Final = ("asyncio.", "uvloop.", "anyio.", "aiotel._hooks.", "aiotel._process.", "aiotel._watch.")
+_PLUMBING: Final = ("asyncio.", "uvloop.", "anyio.", "aiotel.")
+_PROGRAM: Final = "aiotel._demo."
+"""A program like any other, though it comes with us."""
 
 _DEBUGGERS: Final = ("bdb.", "pdb.", "ipdb.", "pudb.", "pydevd.", "_pydevd_bundle.", "debugpy.")
 
@@ -18,4 +20,6 @@ def is_debugger(module: object) -> bool:
 
 def is_plumbing(module: object) -> bool:
     """Whether what this module does is done for others: it is not to blame."""
-    return type(module) is str and f"{module}.".startswith(_PLUMBING)
+    if type(module) is not str:
+        return False
+    return f"{module}.".startswith(_PLUMBING) and not f"{module}.".startswith(_PROGRAM)

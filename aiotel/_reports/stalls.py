@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import linecache
-from typing import Any
+from typing import Any, Final
 
 from .._report import Report
 from .._signals import names
@@ -61,8 +61,14 @@ class StallEnds:
         """Never: each is told."""
 
 
+_CODE: Final = frozenset({"sleep", "io", "lock"})
+"""Causes that some code is at fault for."""
+
+
 def _words(stall: Stall) -> str:
     culprit = "" if stall.function is None else f" by {stall.function}"
+    if stall.function is None and not stall.stack and stall.cause in _CODE:
+        culprit = " by a callback without Python code"
     culprit += "" if stall.at is None else f", line {stall.at.line}"
     verb = "was" if stall.ended else "has been"
     seconds = f"{stall.duration_ns / 1e9:.3g} s"

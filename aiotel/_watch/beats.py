@@ -60,6 +60,9 @@ class Beat(Protocol):
     def turned(self) -> None:
         """The loop is about to run, or has just stopped. On its thread."""
 
+    def is_asked(self) -> bool:
+        """Whether the loop still goes by what is looked at here."""
+
     def rest(self) -> None:
         """The loop does not run."""
 
@@ -68,6 +71,9 @@ class Beat(Protocol):
 
     def take_delays(self) -> tuple[int, int, list[int]]:
         """How late the loop was: so many times shortly, for so long together, and the others; ns."""
+
+    def cpu_ns(self) -> int | None:
+        """CPU time of the loop's thread while it ran; None where that has to be seen from outside."""
 
     def times(self) -> Times | None:
         """What it has done with its time; None where that cannot be had."""

@@ -89,7 +89,8 @@ def _computing(evidence: Evidence) -> str | None:
     held = ""
     if held_gil:
         held = ", and held the GIL all the time, in native code"
-        held += "" if any(sample.stack for sample in evidence.samples) else ": no sample could be had"
+        seen = any(sample.stack for sample in evidence.samples)
+        held += ": seen as it was let go of" if seen else ": no sample could be had"
     return f"the loop's thread was on a CPU for {evidence.cpu:.0%} of the time{held}"
 
 
@@ -106,22 +107,36 @@ def _by_stack(evidence: Evidence) -> tuple[Cause, str]:
     """It was off the CPU: by what the system said that it waited for, else by where it was."""
     calls = Counter(_waits_for(sample, evidence) for sample in evidence.samples)
     if not calls:
-        return "gil", "no sample: the GIL was held" + _shares(evidence) + _rival(evidence)
+        return _unseen(evidence)
     cause, _ = calls.most_common(1)[0]
     return cause, _WORDS[cause] + _shares(evidence) + (_rival(evidence) if cause == "gil" else "")
+
+
+def _unseen(evidence: Evidence) -> tuple[Cause, str]:
+    """No look fell into it: by who has used the CPU meanwhile."""
+    cpu, others = evidence.cpu or 0, evidence.others_cpu or 0
+    if others >= BUSY:
+        return "gil", "no sample: the GIL was held" + _shares(evidence) + _rival(evidence)
+    if cpu >= HALF / 2:
+        return "cpu", "no sample: nobody could look" + _shares(evidence)
+    late = evidence.held_ns >= HALF * evidence.duration_ns
+    return "descheduled" if late else "io", "no sample: no look fell into it" + _shares(evidence)
 
 
 def _waits_for(sample: Sample, evidence: Evidence) -> Cause:
     leaf = sample.stack[-1] if sample.stack else None
     if sample.call in ("sleep", "io"):
         return sample.call
+    held_by_others = (evidence.others_cpu or 0) >= BUSY and evidence.held_ns >= HALF * evidence.duration_ns
     if sample.call == "futex":
-        return "gil" if _wakes_for_the_gil(evidence) else "lock"
-    if leaf is not None and _is_in(leaf, _LOCKS):
+        return "gil" if held_by_others or _wakes_for_the_gil(evidence) else "lock"
+    if leaf is not None and _is_in(leaf, _LOCKS) and not held_by_others:
         return "lock"
+    if (evidence.others_cpu or 0) >= BUSY:
+        return "gil"
     if sample.call is None and leaf is not None:
         return "sleep" if "sleep" in leaf.code.co_names else ("io" if _is_in(leaf, _IO) else "cpu")
-    return "gil" if (evidence.others_cpu or 0) >= BUSY else "cpu"
+    return "cpu"
 
 
 def _wakes_for_the_gil(evidence: Evidence) -> bool:

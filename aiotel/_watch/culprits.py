@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import sysconfig
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ _LIBRARY: Final = tuple(
     {path + sep for name, path in sysconfig.get_paths().items() if name in ("stdlib", "platstdlib")}
 )
 _PACKAGES: Final = (f"{sep}site-packages{sep}", f"{sep}dist-packages{sep}")
+_RESUME: Final = dis.opmap["RESUME"]
 _READERS: Final = ("_read_ready", "_write_ready", "_accept_connection", "_sock_", "data_received")
 
 
@@ -39,12 +41,14 @@ def from_callback(stack: Sequence[Place], base_depth: int | None) -> tuple[Place
     runners are looked for. Empty where there is no callback.
     """
     outermost_first = tuple(reversed(stack))
-    if base_depth is not None:
-        return outermost_first[base_depth:]
-    for number in range(len(outermost_first) - 1, -1, -1):
-        if _is_loop(outermost_first[number]):
-            return outermost_first[number + 1 :]
-    return ()
+    begin = base_depth
+    if begin is None:
+        loops = [number for number, place in enumerate(outermost_first) if _is_loop(place)]
+        begin = loops[-1] + 1 if loops else len(outermost_first)
+    callback = outermost_first[begin:]
+    while len(callback) > 1 and not _has_begun(callback[-1]):
+        callback = callback[:-1]
+    return callback
 
 
 def culprit_of(samples: Sequence[Sample], cause: Cause) -> Culprit:
@@ -60,10 +64,13 @@ def culprit_of(samples: Sequence[Sample], cause: Cause) -> Culprit:
     return Culprit(place, stack, _kind(task_id, stack), task_id)
 
 
-def _blamed(stacks: Sequence[tuple[Place, ...]]) -> tuple[Place, tuple[Place, ...]]:
-    for level in range(_common(stacks) - 1, -1, -1):
-        if _is_programs(stacks[0][level]):
-            return _at(stacks, level)
+def _blamed(stacks: Sequence[tuple[Place, ...]]) -> tuple[Place | None, tuple[Place, ...]]:
+    """The program's own function rather than a package's that it calls, and that rather than none."""
+    depth = _common(stacks)
+    for is_to_blame in (_is_own, _is_packages):
+        for level in range(depth - 1, -1, -1):
+            if is_to_blame(stacks[0][level]):
+                return _at(stacks, level)
     return _hottest(stacks)
 
 
@@ -112,30 +119,49 @@ def _at(stacks: Sequence[tuple[Place, ...]], level: int) -> tuple[Place, tuple[P
     return place, leaf
 
 
-def _hottest(stacks: Sequence[tuple[Place, ...]]) -> tuple[Place, tuple[Place, ...]]:
-    """They have no function of the program's in common: the most frequent of all that were seen."""
+def _hottest(stacks: Sequence[tuple[Place, ...]]) -> tuple[Place | None, tuple[Place, ...]]:
+    """They have no function of the program's in common: the most frequent of all that were seen, or none."""
     found = Counter(place.code for stack in stacks if (place := innermost(stack)) is not None)
-    if not found:
-        return stacks[0][-1], stacks[0]
-    code, _ = found.most_common(1)[0]
-    for stack in stacks:
-        place = innermost(stack)
-        if place is not None and place.code is code:
-            return place, stack
-    raise AssertionError("it was counted")
+    for code, _ in found.most_common(1):
+        for stack in stacks:
+            place = innermost(stack)
+            if place is not None and place.code is code:
+                return place, stack
+    return None, stacks[0]
 
 
 def innermost(stack: Sequence[Place]) -> Place | None:
-    """The innermost function of the program in a stack that begins with the outermost."""
-    return next((place for place in reversed(stack) if _is_programs(place)), None)
+    """The innermost function of the program in a stack that begins with the outermost.
+
+    Else that of a package, else of Python's library; never what runs callbacks, or watches them.
+    """
+    for is_to_blame in (_is_own, _is_packages, _is_librarys):
+        for place in reversed(stack):
+            if is_to_blame(place):
+                return place
+    return None
 
 
-def _is_programs(place: Place) -> bool:
-    """Whether it is the program's own code, or of a package that it uses: not Python's library."""
+def _is_own(place: Place) -> bool:
+    """Whether it is the program's own code: of no package that was installed, and not Python's library."""
     file = place.code.co_filename
     if is_plumbing(place.module) or file.startswith("<frozen "):
         return False
-    return not file.startswith(_LIBRARY) or any(packages in file for packages in _PACKAGES)
+    return not file.startswith(_LIBRARY) and not any(packages in file for packages in _PACKAGES)
+
+
+def _is_packages(place: Place) -> bool:
+    return not is_plumbing(place.module) and any(packages in place.code.co_filename for packages in _PACKAGES)
+
+
+def _is_librarys(place: Place) -> bool:
+    return not is_plumbing(place.module) and place.module != "selectors" and not imports(place)
+
+
+def _has_begun(place: Place) -> bool:
+    """Whether the function has done anything yet: where it was entered, threads change places."""
+    code = place.code.co_code
+    return code[place.instruction : place.instruction + 2] != bytes((_RESUME, 0))
 
 
 def _is_loop(place: Place) -> bool:

@@ -30,6 +30,8 @@ class Followed:
     def __init__(self, ledger: Ledger, beat: Beat, since_ns: int) -> None:
         self.since_ns = since_ns
         self.as_told: Stall | None = None
+        self.announced = False
+        """A log was told while it lasts, and not only a number."""
         self.over_threshold = False
         self.debugged = False
         """A debugger has stopped it: whoever sits there knows."""

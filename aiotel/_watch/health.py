@@ -37,7 +37,7 @@ class Health:
         self._closed = Times(0, 0, 0)
         self._closed_cpu_ns = self._shown_cpu_ns = 0
         self._shown = Times(0, 0, 0)
-        self._used: dict[int, tuple[Times, float]] = {}
+        self._used: dict[int, tuple[Times, float | None]] = {}
         """By the loop: its times when its utilization was told last, and what that was."""
         # Guards the sums: several readers may ask at once.
         self._lock = threading.Lock()
@@ -92,11 +92,11 @@ class Health:
         times = watched.beat.times()
         if times is None:
             return None
-        before, share = self._used.get(id(watched), (Times(0, 0, 0), 0.0))
+        before, share = self._used.get(id(watched), (Times(0, 0, 0), None))
         active_ns, idle_ns = times.active_ns - before.active_ns, times.idle_ns - before.idle_ns
-        if active_ns + idle_ns < LEAST_NS and id(watched) in self._used:
-            return share
-        share = active_ns / max(1, active_ns + idle_ns)
+        if active_ns + idle_ns < LEAST_NS:
+            return share if active_ns + idle_ns else None  # it does not run
+        share = active_ns / (active_ns + idle_ns)
         self._used[id(watched)] = times, share
         return share
 

@@ -79,7 +79,7 @@ class Lateness:
         # Who waits for the GIL looks again after each switch interval; who is stopped does not.
         expected = late_ns / 1e9 / sys.getswitchinterval()
         switches, ran_ns = self._own_switches(), self._process_clock() - self._process_ns
-        if switches is not None and self._switches is not None and expected >= 4:
+        if switches is not None and self._switches is not None and expected >= 16:
             held = switches - self._switches - 1 >= expected / 4
         else:
             held = ran_ns >= late_ns / 2

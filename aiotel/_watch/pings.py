@@ -71,6 +71,10 @@ class Pings:
     def turned(self) -> None:
         """It is seen before the next question."""
 
+    def is_asked(self) -> bool:
+        """It is: by its own `call_soon_threadsafe`."""
+        return True
+
     def rest(self) -> None:
         """It is seen before the next question."""
 
@@ -111,6 +115,10 @@ class Pings:
     def take_delays(self) -> tuple[int, int, list[int]]:
         """How late the answers were since the last look."""
         return 0, 0, take(self._late)
+
+    def cpu_ns(self) -> int | None:
+        """It does not say when it runs."""
+        return None
 
     def times(self) -> Times | None:
         """Such a loop does not say what it does with its time."""

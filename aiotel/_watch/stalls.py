@@ -11,7 +11,7 @@ from .._inspect.glances import name_of_task
 from .._inspect.stacks import Place
 from .._mailbox import Mailbox
 from .._record import AnyRecord, Record, take
-from .._repeats import Repeats
+from .._repeats import LAST_S, Repeats
 from .._signals import names
 from ..observations import CallbackType, Frame, Stall, StallEnded, TaskFacts
 from .beats import Ended
@@ -108,7 +108,7 @@ class Stalls:
         stall, culprit = self._stall(watched, followed, followed.since_ns, now_ns, stuck_ns, None)
         if followed.as_told is None:
             followed.as_told = stall
-            self._tell(stall, culprit)
+            followed.announced = self._tell(stall, culprit)
             _note(stall, culprit, followed, ())
         return stall, culprit
 
@@ -120,11 +120,10 @@ class Stalls:
             self._tell(stall, culprit)
             _note(stall, culprit, followed, ended.waited)
         else:
-            self._mailbox.put(
-                StallEnded(
-                    stall=told, duration_ns=duration_ns, time_ns=self._wall_ns(ended.to_ns), task=told.task
-                )
-            )
+            if followed is not None and followed.announced:
+                time_ns = self._wall_ns(ended.to_ns)
+                over = StallEnded(stall=told, duration_ns=duration_ns, time_ns=time_ns, task=told.task)
+                self._mailbox.put(over)
             note_waited(stall, (), ended.waited)
         self._measure(stall, culprit, ended.to_ns, exact=watched.ledger.times is not None)
 
@@ -201,17 +200,19 @@ class Stalls:
             others_cpu=others,
             queued=None if since_first is None else min(1.0, since_first[0] / duration_ns),
             turns=None if since_first is None else since_first[1],
-            held_ns=duration_ns if followed is None else followed.held_ns,
-            rival=None if followed is None else followed.rival,
+            held_ns=watched.held_ns if followed is None else followed.held_ns,
+            rival=watched.busiest() if followed is None else followed.rival,
         )
 
-    def _tell(self, stall: Stall, culprit: Culprit) -> None:
-        place = culprit.place
+    def _tell(self, stall: Stall, culprit: Culprit) -> bool:
+        """Tell it, unless the like was told lately: for the same cause, on the same line of the same task."""
+        place, task = culprit.place, None if stall.task is None else stall.task.function
         code = None if place is None else (place.code, place.line)
-        repeat = self._repeats.begin((Stall, stall.cause, code, stall.serious))
+        repeat = self._repeats.begin((Stall, stall.cause, code, task, stall.serious), kept_s=LAST_S)
         if repeat is not None:
             repeat.first = stall
             self._mailbox.put(stall)
+        return repeat is not None
 
 
 def _followed(watched: Watched, since_ns: int) -> Followed | None:

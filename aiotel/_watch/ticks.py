@@ -10,21 +10,28 @@ import asyncio
 import threading
 import time
 import weakref
+from asyncio import BaseEventLoop
 from collections.abc import Callable, Iterable
+from operator import attrgetter, call
 from typing import Any, Final, NamedTuple
 
 from .._faults import faults
 from .._record import AnyRecord, take
 from .beats import Ended, Share, Times
+from .kernel import cpu_ns_of
 
 __all__ = ["SHORT_NS", "Ticks"]
 
+OVERDUE_NS: Final = 2_000_000
+"""Who waits for a time comes back at most so much later, where nothing is in its way."""
 SHORT_NS: Final = 100_000
 """Ticks up to so long are counted and not told apart."""
 LONG: Final = 65536
 """How many longer ones may wait to be counted."""
 STALLS: Final = 64
 """How many stalls may wait for the watchdog to come by."""
+
+_selector: Final = attrgetter("_selector")
 
 Sleepers = Callable[[int], Iterable[tuple[AnyRecord, int]]]
 """The records of those whose sleep fell due while the loop was blocked, and for how long."""
@@ -61,10 +68,12 @@ class Ticks:
         self.longs: list[int] = []
         self._taken = self._taken_ns = 0
         self._running = False
+        self._ran_cpu_ns = 0
         self._clock = clock
         self._sleepers = sleepers
         self._loop = weakref.ref(loop)
         self._selector = weakref.ref(selector)
+        self._selector_id = id(selector)
         # What stands on the selector holds it: that is its own to hold, and not ours.
         select, self._cells = _count(selector.select, self._note, clock)
         selector.select = select
@@ -72,8 +81,9 @@ class Ticks:
         if loop.is_running():
             self._running = True
             if asyncio._get_running_loop() is loop:
-                self._be_here()
-            self._cells.start()
+                self._begin()
+            if _runs_as_ever(type(loop)):
+                self._cells.start()
 
     def detach(self) -> None:
         """Put back what was found, where it is still ours."""
@@ -86,6 +96,13 @@ class Ticks:
     def look(self, now_ns: int, held_ns: int) -> None:
         """There is nothing to be done for it."""
 
+    def is_asked(self) -> bool:
+        """Whether the selector is the one that the loop has now: some replace it."""
+        try:
+            return bool(next(map(id, map(_selector, map(call, (self._loop,))))) == self._selector_id)
+        except AttributeError:
+            return False
+
     def rest(self) -> None:
         """The loop does not run, and has not said so: some replace `run_forever`."""
         self._cells.halt()
@@ -93,6 +110,13 @@ class Ticks:
     def since_ns(self) -> int:
         """When the tick began that the loop is in; 0 where it waits, or does not run."""
         return max(0, self._cells.look()[1])
+
+    def cpu_ns(self) -> int:
+        """CPU time of the thread while it ran the loop."""
+        first, now_ns = self.first, cpu_ns_of(self.native_id) if self._running else None
+        if first is None or first.thread_ns is None or now_ns is None:
+            return self._ran_cpu_ns
+        return self._ran_cpu_ns + max(0, now_ns - first.thread_ns)
 
     def times(self) -> Times:
         """How long the loop was active and idle up to now, and how often it has looked at its selector."""
@@ -134,6 +158,10 @@ class Ticks:
     def _be_here(self) -> None:
         self.ident, self.native_id = threading.get_ident(), threading.get_native_id()
 
+    def _begin(self) -> None:
+        self._be_here()
+        self.first = Share(self._clock(), time.thread_time_ns(), time.process_time_ns())
+
     def turned(self) -> None:
         """The loop is about to run, or has just stopped: by a method that it calls in either case."""
         try:
@@ -142,13 +170,19 @@ class Ticks:
                 return
             self._running = not self._running
             if self._running:
-                self._be_here()
-                self.first = Share(self._clock(), time.thread_time_ns(), time.process_time_ns())
+                self._begin()
                 self._cells.start()
             else:
                 self._cells.stop()
+                self._ran_cpu_ns += time.thread_time_ns() - (self.first.thread_ns or 0 if self.first else 0)
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)
+
+
+def _runs_as_ever(cls: Any) -> bool:
+    """Whether loops of this class look at their selector: some have one for show, and never do."""
+    names = ("run_forever", "_run_once")
+    return all(getattr(cls, name, None) is getattr(BaseEventLoop, name) for name in names)
 
 
 def _take_off(owner: Any, name: str, ours: Any) -> None:
@@ -181,6 +215,8 @@ def _count(  # noqa: C901  # they share variables
             return select_really(timeout)
         finally:
             woke_ns = clock()
+            if timeout is not None and woke_ns > now_ns + timeout * 1e9 + OVERDUE_NS:
+                woke_ns = now_ns + int(timeout * 1e9)  # ready since then: it had to wait for the GIL
             idle_ns += woke_ns - now_ns
 
     def start() -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from .._inspect.glances import is_running
 from .._ledger import Ledger
 from .beats import Beat, Ended, Share
+from .evidence import Rival
 from .followed import Followed, threshold_ns_of
 from .kernel import cpu_ns_of
 from .lateness import Lateness
@@ -20,6 +21,8 @@ REFRESH_NS: Final = 1_000_000_000
 """How often it is asked what the loop calls slow."""
 SHARES: Final = 8
 """How many of the last CPU times are remembered."""
+ADAPTIVE_MOST_NS: Final = 1_000_000_000
+"""A loop that is always slow is not to be got used to for ever."""
 ADAPTIVE_LEAST_NS: Final = 50_000_000
 
 
@@ -44,8 +47,7 @@ class Watched:
         """The one that was followed before: its end may not have been heard of yet."""
         self.p99_ns = 0
         """99 of 100 delays of this loop are shorter."""
-        self.cpu_ns = 0
-        """CPU time of the loop's thread since the loop is watched."""
+        self._seen_cpu_ns = 0
         self.settled_ns = 0
         """When the last stall ended that was told."""
         self._fixed_ns = threshold_ns
@@ -64,7 +66,7 @@ class Watched:
         """Ask again what is slow."""
         self._refreshed_ns = now_ns
         if self._adaptive:
-            self.beat.threshold_ns = max(ADAPTIVE_LEAST_NS, 3 * self.p99_ns)
+            self.beat.threshold_ns = min(ADAPTIVE_MOST_NS, max(ADAPTIVE_LEAST_NS, 3 * self.p99_ns))
         else:
             self.beat.threshold_ns = self._fixed_ns or threshold_ns_of(self.ledger)
 
@@ -89,6 +91,21 @@ class Watched:
             age_ns = now_ns - since_ns - self.excused_ns(since_ns, now_ns)
             if age_ns * 4 >= self.beat.threshold_ns:
                 self._look_closer(since_ns, now_ns, age_ns)
+
+    @property
+    def cpu_ns(self) -> int:
+        """CPU time of the loop's thread since the loop is watched."""
+        counted_ns = self.beat.cpu_ns()
+        return self._seen_cpu_ns if counted_ns is None else counted_ns
+
+    @property
+    def held_ns(self) -> int:
+        """For how long the watchdog had to wait for the GIL when it woke last."""
+        return self._late.held_ns
+
+    def busiest(self) -> Rival | None:
+        """The other thread that has used most of a CPU."""
+        return self._rivals.busiest(self.beat.ident)
 
     @property
     def rests(self) -> bool:
@@ -145,7 +162,7 @@ class Watched:
             self.beat.stalls.append(Ended(from_ns, now_ns, after.thread_ns or 0, ()))
 
     def _look_closer(self, since_ns: int, now_ns: int, age_ns: int) -> None:
-        if not is_running(self.ledger.loop):
+        if not is_running(self.ledger.loop) or not self.beat.is_asked():
             self.beat.rest()
             return
         followed = self.followed
@@ -158,7 +175,7 @@ class Watched:
             followed.sample(now_ns)
         if age_ns >= self.beat.threshold_ns and not followed.over_threshold:
             followed.over_threshold = True
-            followed.rival = self._rivals.busiest(self.beat.ident)
+            followed.rival = self.busiest()
             followed.waited = ready(self.ledger, followed.records.values())
 
     def _share_now(self, now_ns: int, process_ns: int) -> None:
@@ -167,7 +184,7 @@ class Watched:
         thread_ns = cpu_ns_of(self.beat.native_id)
         before = self._shares[-1].thread_ns if self._shares else None
         if thread_ns is not None and before is not None:
-            self.cpu_ns += max(0, thread_ns - before)
+            self._seen_cpu_ns += max(0, thread_ns - before)
         self._shares.append(Share(now_ns, thread_ns, process_ns))
 
 

@@ -82,3 +82,23 @@ def test_a_fact_that_could_not_be_made_does_not_silence_the_next() -> None:
     list(repeats.look())
 
     assert repeats.begin("key") is not None
+
+
+def test_a_fact_that_is_kept_is_a_number_though_it_comes_seldom() -> None:
+    now_ns = 0
+    repeats: Repeats[Fact] = Repeats(clock=lambda: now_ns)
+    told = 0
+    for second in range(0, 60, 3):
+        now_ns = second * 1_000_000_000
+        repeat = repeats.begin("seldom", kept_s=60)
+        if repeat is not None:
+            told += 1
+            repeat.first = Fact("seldom")
+        now_ns += 1_500_000_000
+        list(repeats.look())
+    assert told == 1
+    for _ in range(3):  # what came again is told once more, and from then on it is quiet
+        now_ns += 100 * 1_000_000_000
+        list(repeats.look())
+
+    assert repeats.begin("seldom", kept_s=60) is not None

@@ -25,7 +25,7 @@ class Places:
     def __init__(self) -> None:
         self._codes: dict[tuple[str, str, str], CodeType] = {}
 
-    def __call__(self, function: str, file: str = "/srv/app.py", *, body: str = "pass", at: int = 0) -> Place:
+    def __call__(self, function: str, file: str = "/srv/app.py", *, body: str = "pass", at: int = 2) -> Place:
         """The place in `module.name`, at this instruction."""
         module, _, name = function.rpartition(".")
         code = self._codes.setdefault((function, file, body), code_of(name, file, body))

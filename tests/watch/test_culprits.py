@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dis
 import json
+import selectors
 
 from aiotel._inspect.stacks import Place
 from aiotel._watch.culprits import culprit_of, from_callback
@@ -12,9 +14,9 @@ from .evidence import Places, samples
 
 place = Places()
 HANDLE, LOAD, PARSE, SAVE = place.stack("app.handle", "app.load", "app.parse", "app.save")
-DUMPS = Place(json.dumps.__code__, 0, "json")
+DUMPS = Place(json.dumps.__code__, 2, "json")
 PACKAGE = place("lib.work", "/venv/lib/python3/site-packages/lib.py")
-GATHER = Place(asyncio.gather.__code__, 0, "asyncio.tasks")
+GATHER = Place(asyncio.gather.__code__, 2, "asyncio.tasks")
 IMPORT = place("importlib._bootstrap._find_and_load", "<frozen importlib._bootstrap>")
 SLOW = place("slow.load", "/srv/slow.py")
 
@@ -36,8 +38,33 @@ def test_pythons_library_is_not_to_blame_but_who_calls_it() -> None:
     assert at_fault((HANDLE, LOAD, DUMPS), (HANDLE, LOAD, DUMPS)) == LOAD
 
 
-def test_a_package_that_the_program_uses_may_be() -> None:
-    assert at_fault((HANDLE, PACKAGE, DUMPS)) == PACKAGE
+def test_a_package_that_the_program_uses_is_not_to_blame_but_who_calls_it() -> None:
+    assert at_fault((PACKAGE, HANDLE, PACKAGE, DUMPS)) == HANDLE
+
+
+def test_a_package_may_be_where_there_is_nothing_of_the_program() -> None:
+    assert at_fault((GATHER, PACKAGE, DUMPS)) == PACKAGE
+
+
+def test_what_watches_is_never_to_blame() -> None:
+    ours = place("aiotel._signals.traces.span.TaskSpan.get_span_context")
+    polls = Place(selectors.SelectSelector.select.__code__, 2, "selectors")
+
+    assert at_fault((GATHER, ours)) is None
+    assert at_fault((HANDLE, ours)) == HANDLE
+    assert at_fault((polls,)) is None
+
+
+def test_a_function_that_was_only_entered_has_done_nothing() -> None:
+    def innocent() -> None:
+        """Threads change places where it begins."""
+
+    resume = next(each.offset for each in dis.get_instructions(innocent) if each.opname == "RESUME")
+    run = Place(asyncio.Handle._run.__code__, 2, "asyncio.events")
+
+    entered = Place(innocent.__code__, resume, "app")
+    assert from_callback([entered, HANDLE, run], None) == (HANDLE,)
+    assert from_callback([entered, run], None) == (entered,)
 
 
 def test_what_works_for_others_is_not() -> None:

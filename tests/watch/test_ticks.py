@@ -279,16 +279,48 @@ def test_a_loop_without_a_selector_is_refused() -> None:
         Ticks(loop, None, sleepers=lambda _: ())
 
 
-def test_a_loop_that_runs_already_is_counted_from_now_on() -> None:
+def test_a_loop_that_runs_already_in_a_way_of_its_own_is_counted_once_it_asks_its_selector() -> None:
     loop = Loop()
     loop.start()
-    loop._selector.clock.now_ns += 500 * MS
     ticks = Ticks(loop, loop._selector, sleepers=lambda _: (), clock=loop._selector.clock)
     loop.turned = ticks.turned
+    assert ticks.since_ns() == 0
     loop.tick(2 * MS, 3 * MS)
     loop.stop()
 
-    assert ticks.times() == Times(active_ns=2 * MS, idle_ns=3 * MS, iterations=2)
+    assert ticks.times() == Times(active_ns=0, idle_ns=3 * MS, iterations=2)
+
+
+def test_a_loop_that_runs_already_is_counted_at_once() -> None:
+    async def main() -> int:
+        loop: Any = asyncio.get_running_loop()
+        ticks = Ticks(loop, loop._selector, sleepers=lambda _: ())
+        try:
+            return ticks.since_ns()
+        finally:
+            ticks.detach()
+
+    assert asyncio.run(main()) > 0
+
+
+def test_who_comes_back_late_from_waiting_for_a_time_was_ready_before() -> None:
+    loop, ticks = watched()
+    ticks.threshold_ns = 100 * MS
+    loop.start()
+    loop.tick(1 * MS, 500 * MS, timeout=0.1)
+    loop.tick(1 * MS, 5 * MS, timeout=1.0)
+
+    [ended] = ticks.stalls
+    assert ended.to_ns - ended.from_ns == 401 * MS
+    assert ticks.times().idle_ns == 105 * MS
+
+
+def test_a_selector_that_was_replaced_is_not_what_the_loop_asks() -> None:
+    loop, ticks = watched()
+    assert ticks.is_asked()
+    loop._selector = Selector()
+
+    assert not ticks.is_asked()
 
 
 def test_debug_mode_that_is_switched_while_the_loop_runs_is_no_stop() -> None:

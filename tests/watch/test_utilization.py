@@ -122,3 +122,27 @@ def test_a_loop_is_seen_to_look_at_its_selector(telemetry: Telemetry) -> None:
     asyncio.run(main())
 
     assert 100 <= value_of(telemetry.metrics(), "asyncio.eventloop.iterations") <= 130
+
+
+def test_a_loop_that_does_not_run_is_not_the_busiest(telemetry: Telemetry) -> None:
+    telemetry.start()
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(asyncio.sleep(0))
+    shown = [telemetry.metrics().get("asyncio.eventloop.utilization", []) for _ in range(3)]
+    loop.close()
+
+    assert shown == [[], [], []]
+
+
+def test_the_cpu_time_of_loops_that_live_shortly_is_counted(telemetry: Telemetry) -> None:
+    async def main() -> None:
+        until_ns = time.thread_time_ns() + 10_000_000
+        while time.thread_time_ns() < until_ns:
+            pass
+
+    telemetry.start()
+    for _ in range(10):
+        asyncio.run(main())
+
+    [point] = telemetry.metrics()["asyncio.eventloop.cpu.time"]
+    assert 0.1 <= point.value < 1
