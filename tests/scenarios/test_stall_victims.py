@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ..conftest import Loops
-from .stalling import calling, check_duration, run, said, span_of, the_stall, waited
+from .stalling import attempts, calling, check_duration, run, said, span_of, the_stall, waited
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +42,7 @@ async def main():
 _NAMES = ("CULPRIT", "SLEEPS", "READY", "WAITS", "IDLE", "LET_GO")
 
 
+@attempts
 def test_who_was_ready_and_whose_sleep_fell_due(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     program = calling(_TEXT, *_NAMES)
 
@@ -51,6 +52,7 @@ def test_who_was_ready_and_whose_sleep_fell_due(loops: Loops, capsys: pytest.Cap
     assert ["READY", "SLEEPS"] == waited(told, program)
 
 
+@attempts
 def test_a_victim_is_told_by_whom_and_how_long(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     program = calling(_TEXT, *_NAMES)
 

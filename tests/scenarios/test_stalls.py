@@ -8,7 +8,6 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 
 from ..conftest import Loops
 from .stalling import (
+    attempts,
     blocking,
     check_duration,
     points,
@@ -49,6 +49,7 @@ def check_all(told: Told, program: Program, cause: str, callback: str = "task") 
     assert {key: log.attributes[key] for key in keys} == event.attributes
 
 
+@attempts
 def test_a_sleep(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     program = blocking("time.sleep(0.4)")
 
@@ -57,6 +58,7 @@ def test_a_sleep(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     check_all(told, program, "sleep")
 
 
+@attempts
 def test_a_regular_expression_that_keeps_the_gil(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     def program() -> Program:
         return blocking("re.match(PATTERN, TEXT)", PATTERN=r"(a+)+$", TEXT="a" * 25 + "b")
@@ -64,6 +66,7 @@ def test_a_regular_expression_that_keeps_the_gil(loops: Loops, capsys: pytest.Ca
     check_all(*run_until_sampled(program, loops, capsys), "cpu")
 
 
+@attempts
 def test_python_that_computes(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     program = blocking("while time.perf_counter() < began + 0.4: pass")
 
@@ -72,6 +75,7 @@ def test_python_that_computes(loops: Loops, capsys: pytest.CaptureFixture[str]) 
     check_all(told, program, "cpu")
 
 
+@attempts
 def test_a_read_of_a_file(loops: Loops, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "fifo"
     os.mkfifo(path)
@@ -91,6 +95,7 @@ def test_a_read_of_a_file(loops: Loops, capsys: pytest.CaptureFixture[str], tmp_
     os.close(program.namespace["READS"])
 
 
+@attempts
 def test_an_answer_that_does_not_come_as_from_a_dns_server(
     loops: Loops, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -106,6 +111,7 @@ def test_an_answer_that_does_not_come_as_from_a_dns_server(
     check_all(told, program, "io")
 
 
+@attempts
 def test_json_that_is_huge(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     def program() -> Program:
         return blocking("json.dumps(ROWS)", ROWS=[0.1] * 3_000_000)
@@ -113,6 +119,7 @@ def test_json_that_is_huge(loops: Loops, capsys: pytest.CaptureFixture[str]) -> 
     check_all(*run_until_sampled(program, loops, capsys), "cpu")
 
 
+@attempts
 def test_a_pause_of_the_garbage_collector(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     program = blocking("for _ in range(8): gc.collect()", JUNK=_junk(400_000))
 
@@ -122,16 +129,19 @@ def test_a_pause_of_the_garbage_collector(loops: Loops, capsys: pytest.CaptureFi
     program.namespace.clear()
 
 
+@attempts
 def test_threads_that_contend_for_the_gil(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
-    program = blocking("while time.perf_counter() < began + 0.6: pass", prepare="START()")
-    threads = [threading.Thread(target=_spin, args=(program.namespace["TOOK"],)) for _ in range(4)]
-    program.namespace["START"] = partial(_start, threads)
+    go = threading.Event()
+    program = blocking("while time.perf_counter() < began + 0.6: pass", prepare="START()", START=go.set)
+    for _ in range(4):
+        threading.Thread(target=_spin_after, args=(go, program.namespace["TOOK"])).start()
 
     told = run(program, loops, capsys, stall_after=0.3)
 
     check_all(told, program, "gil")
 
 
+@attempts
 def test_a_lock_that_another_thread_holds_while_it_computes(
     loops: Loops, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,6 +155,7 @@ def test_a_lock_that_another_thread_holds_while_it_computes(
     check_all(told, program, "lock")
 
 
+@attempts
 def test_a_module_that_is_slow_to_import(
     loops: Loops,
     capsys: pytest.CaptureFixture[str],
@@ -185,9 +196,9 @@ def _junk(count: int) -> list[Any]:
         gc.enable()
 
 
-def _start(threads: list[threading.Thread]) -> None:
-    for thread in threads:
-        thread.start()
+def _spin_after(go: threading.Event, took: list[float]) -> None:
+    go.wait()
+    _spin(took)
 
 
 def _spin(took: list[float]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.sdk._logs import LogRecordProcessor
 
 from ..conftest import Loops, Telemetry
-from .stalling import AFTER_S, calling, check_duration, points, run, said, span_of, the_stall
+from .stalling import AFTER_S, attempts, calling, check_duration, points, run, said, span_of, the_stall
 from .wire import Program, Told, wire
 
 pytestmark = pytest.mark.slow
@@ -34,6 +34,7 @@ def check(told: Told, program: Program, callback: str) -> None:
     assert points(told, "asyncio.slow_callbacks") == {(callback, function): 1}
 
 
+@attempts
 def test_a_protocol_that_is_slow_to_take_data(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     program = calling(
         _BLOCKS
@@ -62,6 +63,7 @@ async def main():
     check(told, program, "callback" if loops.name == "uvloop" else "reader")
 
 
+@attempts
 def test_a_slow_done_callback(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     program = calling(
         _BLOCKS
@@ -83,6 +85,7 @@ async def main():
     check(told, program, "callback")
 
 
+@attempts
 def test_a_slow_timer(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     program = calling(
         _BLOCKS
@@ -100,6 +103,7 @@ async def main():
     check(told, program, "callback")
 
 
+@attempts
 def test_a_slow_first_step_of_an_eager_task(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     if not loops.eager and sys.version_info < (3, 14):
         pytest.skip("before 3.14, only a task factory makes tasks start eagerly")
@@ -138,6 +142,7 @@ _CROWDS = {
 
 
 @pytest.mark.parametrize("crowd", _CROWDS)
+@attempts
 def test_a_crowd_of_tiny_callbacks(loops: Loops, crowd: str, capsys: pytest.CaptureFixture[str]) -> None:
     if loops.name == "uvloop" and crowd == "callbacks":
         pytest.skip("uvloop does not show its callbacks")
@@ -172,6 +177,7 @@ async def main():
     assert "asyncio.stall" not in [event.name for span in told.spans for event in span.events]
 
 
+@attempts
 def test_the_loop_of_a_second_thread(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
     program = calling(
         _BLOCKS
@@ -206,6 +212,7 @@ async def main():
 """
 
 
+@attempts
 def test_a_long_stall_is_an_error_and_told_again_when_it_ends(
     loops: Loops, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,6 +239,7 @@ def test_a_long_stall_is_an_error_and_told_again_when_it_ends(
     assert points(told, "asyncio.eventloop.stall.duration") == {("lock", program.qualified("CULPRIT")): 1}
 
 
+@attempts
 def test_a_stall_is_told_while_it_lasts(loops: Loops, telemetry: Telemetry) -> None:
     program = calling(_LONG, "CULPRIT")
     program.namespace["LET_GO"] = let_go = threading.Event()
