@@ -90,7 +90,11 @@ def _computing(evidence: Evidence) -> str | None:
     if held_gil:
         held = ", and held the GIL all the time, in native code"
         seen = any(sample.stack for sample in evidence.samples)
-        held += ": seen as it was let go of" if seen else ": no sample could be had"
+        held += (
+            ": seen as it was let go of, after this line or an earlier one"
+            if seen
+            else ": no sample could be had"
+        )
     return f"the loop's thread was on a CPU for {evidence.cpu:.0%} of the time{held}"
 
 
