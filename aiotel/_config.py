@@ -93,13 +93,13 @@ class Config:
         """The configuration that `AIOTEL_*` variables describe, defaults for what they leave out.
 
         `environ` maps names to values (`os.environ` by default). Numbers are plain decimals, booleans
-        true/false, lists are separated by commas. Raises `ConfigError` for a name that is no setting
-        (with the nearest that is) and for a value that cannot be used.
+        true/false, lists are separated by commas; one that is empty is as if it were not set. Raises
+        `ConfigError` for a name that is no setting (with the nearest that is) and for a value that cannot
+        be used.
         """
         config = cls()
-        for variable, text in sorted((os.environ if environ is None else environ).items()):
-            if variable.startswith(_PREFIX):
-                config = config.with_text(variable[len(_PREFIX) :].lower(), text)
+        for variable, text in _variables(environ):
+            config = config.with_text(variable[len(_PREFIX) :].lower(), text)
         return config
 
     def with_text(self, field: str, text: str) -> Config:
@@ -122,15 +122,20 @@ def usable_config(environ: Mapping[str, str] | None = None) -> tuple[Config, lis
     `AIOTEL_SERVICE_HOST` of a service of that name.
     """
     config, faults = Config(), []
-    for variable, text in sorted((os.environ if environ is None else environ).items()):
-        if variable.startswith(_PREFIX):
-            try:
-                config = config.with_text(variable[len(_PREFIX) :].lower(), text)
-            except ConfigError as error:
-                if error.field == "redact":
-                    config = replace(config, redact=withheld)
-                faults.append(f"{variable} is ignored: {error}")
+    for variable, text in _variables(environ):
+        try:
+            config = config.with_text(variable[len(_PREFIX) :].lower(), text)
+        except ConfigError as error:
+            if error.field == "redact":
+                config = replace(config, redact=withheld)
+            faults.append(f"{variable} is ignored: {error}")
     return config, faults
+
+
+def _variables(environ: Mapping[str, str] | None) -> list[tuple[str, str]]:
+    """Those that are ours, in order; OpenTelemetry has it that one that is empty is as if it were not set."""
+    given = os.environ if environ is None else environ
+    return sorted((name, text) for name, text in given.items() if name.startswith(_PREFIX) and text)
 
 
 def _unknown(field: str) -> str:
@@ -153,6 +158,15 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError("must be a number of seconds") from None
+
+
+def _seconds_or_adaptive(text: str) -> float | str:
+    if text.lower() == ADAPTIVE:
+        return ADAPTIVE
+    try:
+        return _number(text)
+    except ValueError as error:
+        raise ValueError(f'{error}, or "{ADAPTIVE}"') from None
 
 
 def _count(text: str) -> int:
@@ -211,7 +225,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "function_limit": _count,
     "stack_frames": _count,
     "coroutine_origins": _boolean,
-    "stall_after": lambda text: text if text == ADAPTIVE else _number(text),
+    "stall_after": _seconds_or_adaptive,
     "stall_error_after": _number,
     "blocking_calls": _boolean,
     "blocking_allowed": _names,

@@ -60,7 +60,7 @@ CallbackType = Literal["task", "callback", "timer", "reader"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One line of a traceback."""
+    """One line of a traceback; a builtin has neither a file (empty) nor a line (0)."""
 
     file: str
     line: int

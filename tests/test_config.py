@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from aiotel import AiotelError, Config, ConfigError
@@ -34,6 +36,8 @@ def test_what_the_environment_leaves_out_has_its_default() -> None:
         ("AIOTEL_TRACE_MAX_AGE", "nan", "must be a number of seconds above zero"),
         ("AIOTEL_MAILBOX_SIZE", "1.5", "must be a whole number, not '1.5'"),
         ("AIOTEL_DISABLED", "maybe", "must be true or false, not 'maybe'"),
+        ("AIOTEL_STALL_AFTER", "banana", """must be a number of seconds, or "adaptive", not 'banana'"""),
+        ("AIOTEL_STALL_AFTER", "-1", 'must be a number of seconds above zero, or "adaptive", not -1.0'),
         ("AIOTEL_TASK_SPAN_WRITES", "both", 'must be "user" or "task"'),
     ],
 )
@@ -45,6 +49,19 @@ def test_a_bad_value_is_named_with_what_would_do(variable: str, text: str, says:
     assert raised.value.field == variable.removeprefix("AIOTEL_").lower()
     assert isinstance(raised.value, AiotelError)
     assert isinstance(raised.value, ValueError)
+
+
+@pytest.mark.parametrize("text", ["adaptive", "Adaptive", " ADAPTIVE "])
+def test_adaptive_may_be_written_in_any_case(text: str) -> None:
+    assert Config.from_env({"AIOTEL_STALL_AFTER": text}) == Config(stall_after="adaptive")
+
+
+@pytest.mark.parametrize("field", [*[field.name for field in fields(Config)], "xyzzy"])
+def test_a_variable_that_is_empty_is_as_if_it_were_not_set(field: str) -> None:
+    environ = {f"AIOTEL_{field.upper()}": ""}
+
+    assert Config.from_env(environ) == Config()
+    assert usable_config(environ) == (Config(), [])
 
 
 def test_values_given_in_code_are_checked_too() -> None:

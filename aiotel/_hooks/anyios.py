@@ -20,8 +20,13 @@ MODULE: Final = "anyio._backends._asyncio"
 _waiting: Final = attrgetter("_wait_queue")
 _tokens: Final = attrgetter("_total_tokens")
 _ident: Final = attrgetter("_ident")
-_call: Final = attrgetter("_ident", "idle_since")
-"""The thread, and when it was idle last: that is another time for every call."""
+_call: Final = attrgetter("_ident", "idle_since", "queue.unfinished_tasks")
+"""The thread, when it was idle last, which is another time for every call, and whether it has one.
+
+It has none any more where the loop, which is to hear of that, is blocked.
+"""
+_BUILTIN: Final = "anyio.to_thread.run_sync"
+"""What a thread is in that was given a builtin: of that, nothing is known here."""
 _borrowers: Final = attrgetter("_borrowers")
 
 
@@ -58,7 +63,11 @@ class AnyioThreads:
         borrowers = frozenset(map(id, chain.from_iterable(map(_borrowers, self._value(module, limiter)))))
         at_rest = set(map(_ident, chain.from_iterable(self._value(module, idle))))
         calls = list(map(_call, chain.from_iterable(self._value(module, workers))))
-        busy = [call for call in calls if call[0] not in at_rest]
+        busy = [
+            (ident, idle_since)
+            for ident, idle_since, unfinished in calls
+            if unfinished and ident not in at_rest
+        ]
         # In one go: a reader's thread looks, too.
         self._seen = seen = {key: self._seen.get(key, now_ns) for key in (borrowers, *busy)}
         limit = next(map(_tokens, self._value(module, limiter)))
@@ -68,7 +77,7 @@ class AnyioThreads:
             threads=len(calls),
             limit=limit,
             waiting=next(map(len, map(_waiting, self._value(module, limiter)))),
-            busy=tuple(ident for ident, _ in busy),
+            busy=dict.fromkeys((ident for ident, _ in busy), _BUILTIN),
             since_ns=max(seen[borrowers], *longest, 0),
         )
 

@@ -27,6 +27,7 @@ from .._signals import names
 from ..observations import PoolKind
 from .anyio_waits import AnyioWaits
 from .anyios import AnyioThreads
+from .builtins import builtin_of
 from .loops import Detach, Method
 from .pools import KINDS, Pool, Watchable
 from .submitted import Submitted
@@ -87,7 +88,7 @@ class Executors:
             if submitting:
                 submission = submitting.get(get_ident())
                 if submission is not None:
-                    meet(item, future, *submission)
+                    meet(item, future, args[0] if args else None, *submission)
 
         def detach() -> None:
             if vars(made).get(_INIT) is __init__:
@@ -147,7 +148,7 @@ class Executors:
 
     # On the thread that submits.
 
-    def _meet(self, item: Any, future: Any, loop: Any, named: Any) -> None:
+    def _meet(self, item: Any, future: Any, call: Any, loop: Any, named: Any) -> None:
         """A pool has made an item, and nobody knows it yet."""
         try:
             if self._closed:
@@ -160,7 +161,7 @@ class Executors:
                 context = self._current()
                 if context and get_current_span(context) is INVALID_SPAN:
                     context = None
-                item.future = Submitted(future, pool, context or None)
+                item.future = Submitted(future, pool, context or None, builtin_of(call))
         except Exception as error:  # noqa: BLE001  # ours: the call is made all the same
             faults.add(error)
 

@@ -7,7 +7,7 @@ of ours. So a figure is read by one chain of C calls, in which no other thread c
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter, call, methodcaller
 from typing import Any, Final, NamedTuple, Protocol, get_args
 
@@ -33,8 +33,9 @@ class View(NamedTuple):
     """How many threads there may be."""
     waiting: int
     """How many calls wait for one."""
-    busy: tuple[int, ...]
-    """The threads at work for a loop, by their `threading.get_ident()`."""
+    busy: Mapping[int, str]
+    """The threads at work for a loop, by their `threading.get_ident()`, and what each was given: the name of
+    a builtin, which has no frame that would tell."""
     since_ns: int
     """Nothing has started since; only of interest while all threads are busy."""
 
@@ -63,8 +64,8 @@ class Pool:
         self.waits = waits
         """How long calls have waited, in ns, until that is counted."""
         self.reference = weakref.ref(executor, gone)
-        self.active: dict[int, int] = {}
-        """Since when each thread is at work, by its ident."""
+        self.active: dict[int, tuple[int, str]] = {}
+        """Since when each thread is at work, and at which builtin, if at one; by its ident."""
         self.open = True
         """False once nobody watches any more."""
 
@@ -78,8 +79,8 @@ class Pool:
                 threads=next(map(len, map(_threads, self._pool()))),
                 limit=next(map(_limit, self._pool())),
                 waiting=next(map(_size, map(_queue, self._pool()))),
-                busy=tuple(active),
-                since_ns=max(active.values(), default=now_ns),
+                busy={ident: builtin for ident, (_, builtin) in active.items()},
+                since_ns=max((since_ns for since_ns, _ in active.values()), default=now_ns),
             )
         except AttributeError:  # None has no threads: it is gone
             return None

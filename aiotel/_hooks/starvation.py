@@ -28,9 +28,17 @@ GROUPS: Final = 10
 """How many different stacks are told."""
 
 # What is beneath a call, on the threads of a pool.
-_BENEATH: Final = frozenset({"threading", "concurrent.futures.thread", "anyio._backends._asyncio"})
-_AT_REST: Final = "queue"
-"""Where one of anyio's threads waits for a call."""
+_BENEATH: Final = frozenset(
+    {
+        "threading.Thread._bootstrap",
+        "threading.Thread._bootstrap_inner",
+        "threading.Thread.run",
+        "concurrent.futures.thread._worker",
+        "concurrent.futures.thread._WorkItem.run",
+        "concurrent.futures.thread.WorkerContext.run",
+        "anyio._backends._asyncio.WorkerThread.run",
+    }
+)
 _LIBRARY: Final = re.compile(
     r"[/\\](?:site-packages|dist-packages|lib[/\\]python\d[\d.]*|Lib)[/\\]|^<frozen "
 )
@@ -109,8 +117,9 @@ class Starvation:
                 self._starved(pool, view, watched, now_ns)
 
     def _starved(self, pool: Watchable, view: View, watched: _Watched, now_ns: int) -> None:
-        stacks = [stack for stack in map(self._call_of, view.busy) if stack]
-        if len(stacks) < view.limit:  # one has come free just now
+        calls = [self._call_of(ident, builtin) for ident, builtin in view.busy.items()]
+        stacks = [stack for stack in calls if stack]
+        if len(stacks) < view.limit or self._flows(pool, view, now_ns):  # one has come free just now
             return
         groups = Counter(stacks).most_common()
         starved = Starved(
@@ -150,13 +159,23 @@ class Starvation:
             repeat.first = recovered
             self._mailbox.put(recovered)
 
-    def _call_of(self, ident: int) -> Stack:
-        """Where the call of a thread is, innermost first; empty where it has none."""
+    def _flows(self, pool: Watchable, before: View, now_ns: int) -> bool:
+        """Whether a call has ended or started while the stacks were looked at."""
+        view = pool.view(now_ns)
+        if view is None or view.since_ns > before.since_ns:
+            return True
+        return len(view.busy.keys() & before.busy.keys()) < view.limit
+
+    def _call_of(self, ident: int, builtin: str) -> Stack:
+        """Where the call of a thread is, innermost first; empty where it has none.
+
+        A builtin has no frame: for it stands its name.
+        """
         places = self._stack_of(ident, DEEP)
-        while places and places[-1].module in _BENEATH:
+        while places and places[-1].function in _BENEATH:
             places.pop()
-        if not places or places[-1].module == _AT_REST:
-            return ()
+        if not places:
+            return (Frame(file="", line=0, function=builtin),) if builtin else ()
         return tuple(
             Frame(file=place.code.co_filename, line=place.line, function=place.function) for place in places
         )

@@ -26,15 +26,18 @@ _clock = time.monotonic_ns
 class Submitted:
     """Stands in an item for its future; OpenTelemetry's `context`, if any, is current while the call runs.
 
+    `builtin` is the name of what is called, where that is no function of Python's.
+
     What to change the class of the future costs instead: Python's caches in all its methods.
     """
 
-    __slots__ = ("_context", "_future", "_ident", "_pool", "_submitted_ns", "_token")
+    __slots__ = ("_builtin", "_context", "_future", "_ident", "_pool", "_submitted_ns", "_token")
 
-    def __init__(self, future: Future[Any], pool: Pool, context: Any) -> None:
+    def __init__(self, future: Future[Any], pool: Pool, context: Any, builtin: str = "") -> None:
         self._future = future
         self._pool = pool
         self._context = context
+        self._builtin = builtin
         self._ident = 0
         self._submitted_ns = _clock()
 
@@ -47,7 +50,8 @@ class Submitted:
             if runs and pool.open:
                 self._token = None
                 self._ident = ident = get_ident()
-                pool.active[ident] = now_ns = _clock()
+                now_ns = _clock()
+                pool.active[ident] = now_ns, self._builtin
                 pool.waits.put(now_ns - self._submitted_ns)
                 if context is not None:
                     self._token = otel_context.attach(context)

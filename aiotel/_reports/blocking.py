@@ -33,7 +33,7 @@ class BlockingCalls:
         return Report(
             name=names.BLOCKING_CALL,
             severity="warn",
-            words=f"Blocking call on the event loop's thread: {blocking_call.call}",
+            words=_words(blocking_call),
             time_ns=blocking_call.time_ns,
             attributes=_attributes(blocking_call),
             task=blocking_call.task,
@@ -43,6 +43,11 @@ class BlockingCalls:
     def again(self, blocking_call: BlockingCall, times: int, seconds: float) -> Report:
         """How many more."""
         return repeated(self.report(replace(blocking_call, task=None)), times, seconds)
+
+
+def _words(blocking_call: BlockingCall) -> str:
+    culprit = f"{blocking_call.function}, line {blocking_call.site.line}"
+    return f"Blocking call on the event loop's thread: {blocking_call.call} by {culprit}"
 
 
 def _attributes(blocking_call: BlockingCall) -> dict[str, Any]:

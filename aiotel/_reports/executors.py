@@ -80,8 +80,12 @@ def _words(starved: Starved) -> str:
     most = "" if first.threads == starved.threads else f"{first.threads} of them "
     return (
         f"Starved: {calls} for {_WHOSE[starved.pool]}, where nothing has started "
-        f"for {starved.seconds:.1f} s: {threads} at work, {most}in {first.at.function}, line {first.at.line}"
+        f"for {starved.seconds:.1f} s: {threads} at work, {most}in {_place(first.at)}"
     )
+
+
+def _place(at: Frame) -> str:
+    return f"{at.function}, line {at.line}" if at.file else at.function
 
 
 def _attributes(starved: Starved) -> dict[str, Any]:
@@ -89,6 +93,7 @@ def _attributes(starved: Starved) -> dict[str, Any]:
     stacks = [_stack(each) for each in starved.occupied]
     if starved.left_out:
         stacks.append(f"... and {starved.left_out} other stacks")
+    where = {names.CODE_FILE_PATH: at.file, names.CODE_LINE_NUMBER: at.line} if at.file else {}
     return {
         names.EXECUTOR_TYPE: starved.pool,
         names.EXECUTOR_THREAD_COUNT: starved.threads,
@@ -96,8 +101,7 @@ def _attributes(starved: Starved) -> dict[str, Any]:
         names.EXECUTOR_QUEUE_SIZE: starved.waiting,
         names.EXECUTOR_STARVED_DURATION: starved.seconds,
         names.CODE_FUNCTION_NAME: at.function,
-        names.CODE_FILE_PATH: at.file,
-        names.CODE_LINE_NUMBER: at.line,
+        **where,
         names.EXECUTOR_STACKS: stacks,
     }
 
@@ -109,4 +113,6 @@ def _stack(occupied: Occupied) -> str:
 
 
 def _line(frame: Frame) -> str:
+    if not frame.file:
+        return f"  {frame.function}, a builtin"
     return f'  File "{frame.file}", line {frame.line}, in {frame.function}'

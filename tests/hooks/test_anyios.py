@@ -94,6 +94,33 @@ def test_that_nothing_has_ended_is_known_by_tasks_and_threads(loops: Loops) -> N
     assert loops.run(main()) == [1, 1, 1]
 
 
+def test_a_thread_has_ended_its_call_though_the_loop_has_yet_to_hear_of_it(loops: Loops) -> None:
+    started, letting = threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        letting.wait()
+
+    def count(threads: AnyioThreads) -> int:
+        view = threads.view(0)
+        assert view is not None
+        return len(view.busy)
+
+    async def main() -> None:
+        threads = of_this_loop()
+        async with anyio.create_task_group() as group:
+            group.start_soon(call, work)
+            await until(started.is_set)
+            assert count(threads) == 1
+            letting.set()
+            deadline = time.monotonic() + 10  # the loop is blocked meanwhile
+            while count(threads) and time.monotonic() < deadline:
+                time.sleep(0.001)  # noqa: ASYNC251  # as it says
+            assert count(threads) == 0
+
+    loops.run(main())
+
+
 def test_how_long_calls_wait_for_a_thread_is_told(loops: Loops, telemetry: Telemetry) -> None:
     letting = threading.Event()
 
@@ -219,3 +246,32 @@ def test_threads_that_are_all_stuck_while_calls_wait_are_told(loops: Loops, tele
     assert starved.attributes["asyncio.executor.type"] == "anyio"
     assert starved.attributes["asyncio.executor.queue.size"] == 1
     assert starved.attributes["code.function.name"].endswith("slow")
+
+
+@pytest.mark.slow
+def test_threads_that_were_given_a_builtin_are_at_work(loops: Loops, telemetry: Telemetry) -> None:
+    async def main() -> None:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = 2
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(call, partial(time.sleep, 1))
+
+    telemetry.start(starved_after=0.2)
+    loops.run(main())
+
+    [starved] = [log for log in telemetry.logs if log.event_name == "asyncio.executor.starved"]
+    assert starved.attributes["code.function.name"] == "anyio.to_thread.run_sync"
+
+
+@pytest.mark.slow
+def test_builtins_that_flow_are_not_told(loops: Loops, telemetry: Telemetry) -> None:
+    async def main() -> None:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = 2
+        async with anyio.create_task_group() as group:
+            for _ in range(50):
+                group.start_soon(call, partial(time.sleep, 0.02))
+
+    telemetry.start(starved_after=0.2)
+    loops.run(main())
+
+    assert telemetry.logs == []

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import queue
 import random
+import threading
 from collections.abc import Callable
+from concurrent.futures import thread
 from types import FunctionType
 from typing import Any
+
+import pytest
 
 from aiotel._hooks.pools import View
 from aiotel._hooks.starvation import Starvation
 from aiotel._inspect.stacks import Place
 from aiotel._mailbox import Mailbox
 from aiotel._repeats import Repeats
-from aiotel.observations import PoolKind, Recovered, Starved
+from aiotel.observations import Frame, PoolKind, Recovered, Starved
 
 TICK_NS = 100_000_000
 SECOND = 10
@@ -30,16 +35,27 @@ class FakePool:
         self.waiting = 0
         self.started_ns = 0
         self.gone = False
+        self.builtin = ""
 
     def view(self, now_ns: int) -> View | None:
         if self.gone:
             return None
-        return View(self.limit, self.limit, self.waiting, tuple(range(self.busy)), self.started_ns)
+        busy = dict.fromkeys(range(self.busy), self.builtin)
+        return View(self.limit, self.limit, self.waiting, busy, self.started_ns)
 
 
 def place(function: Callable[..., Any], module: str = "shop") -> Place:
     assert isinstance(function, FunctionType)
     return Place(function.__code__, 0, module)
+
+
+BENEATH = [
+    place(thread._WorkItem.run, thread.__name__),
+    place(thread._worker, thread.__name__),
+    place(threading.Thread.run, "threading"),
+    place(threading.Thread._bootstrap_inner, "threading"),  # type: ignore[attr-defined]  # as it is
+    place(threading.Thread._bootstrap, "threading"),  # type: ignore[attr-defined]  # as it is
+]
 
 
 def query() -> None: ...
@@ -54,8 +70,9 @@ class Watch:
     def __init__(self, pool: FakePool, **settings: Any) -> None:
         self.pool = pool
         self.now_ns = 1_000_000_000_000
+        self.meanwhile: Callable[[], None] = lambda: None
         self.mailbox: Mailbox[Any] = Mailbox(1000)
-        self.stacks = {ident: [place(query), place(view, "threading")] for ident in range(pool.limit)}
+        self.stacks = {ident: [place(query), *BENEATH] for ident in range(pool.limit)}
         self.starvation = Starvation(
             self.mailbox,
             Repeats(clock=self.clock),
@@ -63,9 +80,13 @@ class Watch:
             after_ns=SECOND * TICK_NS,
             frames=50,
             clock=self.clock,
-            stack_of=lambda ident, limit: list(self.stacks[ident]),
+            stack_of=self.stack_of,
             **settings,
         )
+
+    def stack_of(self, ident: int, limit: int) -> list[Place]:
+        self.meanwhile()
+        return list(self.stacks[ident])
 
     def clock(self) -> int:
         return self.now_ns
@@ -76,9 +97,6 @@ class Watch:
             self.now_ns += TICK_NS
             self.starvation.look([self.pool])
         return self.mailbox.take(1000)
-
-
-def view() -> None: ...
 
 
 def stuck(limit: int = 4, waiting: int = 3) -> Watch:
@@ -100,7 +118,7 @@ def test_calls_that_wait_while_nothing_comes_free_are_told_once() -> None:
 
 def test_threads_are_told_together_where_they_are_at_the_same_place() -> None:
     watch = stuck()
-    watch.stacks[3] = [place(render), place(view, "concurrent.futures.thread"), place(view, "threading")]
+    watch.stacks[3] = [place(render), *BENEATH]
 
     [starved] = watch.look(2 * SECOND)
 
@@ -141,14 +159,47 @@ def test_a_call_that_has_just_come_has_not_waited() -> None:
 
 def test_a_thread_that_has_come_free_just_now_is_seen_by_its_stack() -> None:
     watch = stuck()
-    watch.stacks[0] = [place(view, "threading")]
-    watch.stacks[1] = [
-        place(view, "queue"),
-        place(view, "anyio._backends._asyncio"),
-        place(view, "threading"),
-    ]
+    watch.stacks[0] = BENEATH
 
     assert watch.look(10 * SECOND) == []
+
+
+def test_a_thread_in_a_builtin_has_no_stack_and_is_named_by_what_it_was_given() -> None:
+    watch = stuck()
+    watch.pool.builtin = "time.sleep"
+    watch.stacks = dict.fromkeys(range(4), BENEATH)
+
+    [starved] = watch.look(2 * SECOND)
+
+    assert [(each.threads, each.at, each.frames) for each in starved.occupied] == [
+        (4, Frame(file="", line=0, function="time.sleep"), (Frame(file="", line=0, function="time.sleep"),))
+    ]
+
+
+@pytest.mark.parametrize("change", [{"busy": 3}, {"started_ns": 10**15}, {"gone": True}])
+def test_a_call_that_ends_or_starts_while_the_stacks_are_looked_at_is_a_flow(change: dict[str, Any]) -> None:
+    watch = stuck()
+    watch.pool.builtin = "time.sleep"
+
+    def meanwhile() -> None:
+        for name, value in change.items():
+            setattr(watch.pool, name, value)
+
+    watch.meanwhile = meanwhile
+
+    assert watch.look(10 * SECOND) == []
+
+
+@pytest.mark.parametrize("function", [threading.Event.wait, threading.Thread.join, queue.Queue.get])
+def test_a_function_of_a_module_that_is_also_beneath_counts_as_work(function: Callable[..., Any]) -> None:
+    watch = stuck()
+    watch.stacks = {ident: [place(function, function.__module__), *BENEATH] for ident in range(4)}
+
+    [starved] = watch.look(2 * SECOND)
+
+    assert [each.at.function for each in starved.occupied] == [
+        f"{function.__module__}.{function.__qualname__}"
+    ]
 
 
 def test_that_it_is_over_is_told_when_the_queue_is_empty() -> None:

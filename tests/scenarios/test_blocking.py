@@ -144,6 +144,10 @@ async def {name}():
     for log, name in zip(logs, cases, strict=True):
         given_name = program.names[name]
         assert log.severity_text == "WARN"
+        assert log.body == (
+            f"Blocking call on the event loop's thread: {cases[name][0]} "
+            f"by {program.qualified(name)}, line {program.marked[given_name]}"
+        )
         assert dict(log.attributes) == {
             "asyncio.blocking_call.name": cases[name][0],
             "code.function.name": program.qualified(name),

@@ -121,6 +121,99 @@ def test_a_pool_that_is_stuck_is_told_with_the_functions_its_threads_are_in(
     assert told.counts("asyncio.findings") == {"starved": 1}
 
 
+BUILTINS = """
+    import asyncio, queue, socket, threading, time
+    from concurrent.futures import ThreadPoolExecutor
+    from functools import partial
+
+    async def main(builtin, through, watch):
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        lock, things, event = threading.Lock(), queue.SimpleQueue(), threading.Event()
+        lock.acquire()
+        given, release = {
+            "sleep": (partial(time.sleep, 1.5), event.set),
+            "lock": (partial(lock.acquire, True, 1.5), event.set),
+            "queue": (things.get, partial(things.put, None)),
+            "socket": (partial(ours.recv, 1), partial(theirs.send, b"x")),
+            "event": (event.wait, event.set),
+        }[builtin]
+        with ThreadPoolExecutor(2) as pool:
+            loop.set_default_executor(pool)
+            if through == "to_thread":
+                calls = [asyncio.create_task(asyncio.to_thread(given)) for _ in range(3)]
+            else:
+                calls = [loop.run_in_executor(pool, given) for _ in range(3)]
+            with ThreadPoolExecutor(1) as other:
+                await loop.run_in_executor(other, watch)
+            for _ in calls:
+                release()
+            await asyncio.gather(*calls)
+        ours.close()
+        theirs.close()
+    """
+
+NAMED = {
+    "sleep": "time.sleep",
+    "lock": f"_thread.{type(threading.Lock()).__name__}.acquire",
+    "queue": "_queue.SimpleQueue.get",
+    "socket": "socket.socket.recv",
+}
+
+FLOWING = """
+    import asyncio, time
+    from concurrent.futures import ThreadPoolExecutor
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(2) as pool:
+            loop.set_default_executor(pool)
+            await asyncio.gather(*[asyncio.to_thread(time.sleep, 0.02) for _ in range(100)])
+    """
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("builtin", "through"), [*[(builtin, "to_thread") for builtin in NAMED], ("queue", "run_in_executor")]
+)
+def test_threads_that_were_given_a_builtin_are_at_work_and_named_by_it(
+    loops: Loops, capsys: pytest.CaptureFixture[str], builtin: str, through: str
+) -> None:
+    program = program_of(BUILTINS)
+
+    with wire(capsys, starved_after=AFTER_S) as told:
+        loops.run(program.namespace["main"](builtin, through, partial(until_told, capsys, "Starved")))
+
+    [starved] = of(told.logs, STARVED)
+    assert str(starved.body).endswith(f"all 2 threads are at work, in {NAMED[builtin]}")
+    assert starved.attributes["code.function.name"] == NAMED[builtin]
+    assert "code.file.path" not in starved.attributes
+    assert starved.attributes["asyncio.executor.stacks"] == [
+        f"2 threads in {NAMED[builtin]}\n  {NAMED[builtin]}, a builtin"
+    ]
+
+
+@pytest.mark.slow
+def test_threads_that_were_given_a_function_of_threading_are_at_work(
+    loops: Loops, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = program_of(BUILTINS)
+
+    with wire(capsys, starved_after=AFTER_S) as told:
+        loops.run(program.namespace["main"]("event", "to_thread", partial(until_told, capsys, "Starved")))
+
+    [starved] = of(told.logs, STARVED)
+    assert starved.attributes["code.function.name"] == "threading.Event.wait"
+
+
+@pytest.mark.slow
+def test_builtins_that_flow_are_not_told(loops: Loops, capsys: pytest.CaptureFixture[str]) -> None:
+    with wire(capsys, starved_after=AFTER_S) as told:
+        loops.run(program_of(FLOWING).namespace["main"]())
+
+    assert of(told.logs, STARVED) == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("text", "calls"), [(BUSY, 100), (LONG, 3)], ids=["busy", "long"])
 def test_threads_that_work_are_not_told(
