@@ -133,9 +133,13 @@ def usable_config(environ: Mapping[str, str] | None = None) -> tuple[Config, lis
 
 
 def _variables(environ: Mapping[str, str] | None) -> list[tuple[str, str]]:
-    """Those that are ours, in order; OpenTelemetry has it that one that is empty is as if it were not set."""
+    """Those that are ours, in order; OpenTelemetry has it that one that is empty is as if it were not set.
+
+    Not so the one that keeps secrets: who names it wants them kept, whatever went wrong with its value.
+    """
     given = os.environ if environ is None else environ
-    return sorted((name, text) for name, text in given.items() if name.startswith(_PREFIX) and text)
+    ours = [(name, text) for name, text in given.items() if name.startswith(_PREFIX)]
+    return sorted((name, text) for name, text in ours if text or name == f"{_PREFIX}REDACT")
 
 
 def _unknown(field: str) -> str:
