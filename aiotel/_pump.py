@@ -57,7 +57,8 @@ class Pump:
         # One drains at a time: the pump, or whoever flushes. Re-entrant: a span processor may flush.
         self._draining = threading.RLock()
         # Two loops may be met at once, or one as the session is closed: one thread, which somebody stops.
-        self._starting = threading.Lock()
+        # Re-entrant: a signal may come in between, and its handler may close the session.
+        self._starting = threading.RLock()
         self.cpu_ns = 0
         """CPU time that the pump's thread has used."""
 
@@ -75,7 +76,7 @@ class Pump:
         self._thread = None
         self._held = []
         self._draining = threading.RLock()
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()
         self._wake = threading.Event()
         self._done = threading.Event()
         self._records.queue.clear()

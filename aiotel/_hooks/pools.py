@@ -17,11 +17,14 @@ from ..observations import PoolKind
 __all__ = ["KINDS", "Pool", "View", "Watchable"]
 
 KINDS: Final = get_args(PoolKind)
+LOOKED_AT: Final = 1000
+"""How many calls in a queue are looked at."""
 
 _threads: Final = attrgetter("_threads")
 _limit: Final = attrgetter("_max_workers")
 _queue: Final = attrgetter("_work_queue")
 _shut_down: Final = attrgetter("_shutdown")
+_state: Final = attrgetter("_future._state")
 _size: Final = methodcaller("qsize")
 
 
@@ -55,7 +58,7 @@ class Pool:
     Its threads write to it, each for itself; any thread reads.
     """
 
-    __slots__ = ("active", "kind", "open", "reference", "waits")
+    __slots__ = ("active", "kind", "open", "queued", "reference", "waits")
 
     def __init__(
         self, executor: Any, kind: PoolKind, waits: Mailbox[int], gone: Callable[[Any], None]
@@ -66,6 +69,8 @@ class Pool:
         self.reference = weakref.ref(executor, gone)
         self.active: dict[int, tuple[int, str]] = {}
         """Since when each thread is at work, and at which builtin, if at one; by its ident."""
+        self.queued: dict[int, weakref.ref[Any]] = {}
+        """What stands in for the futures of calls that no thread has taken yet, by its id."""
         self.open = True
         """False once nobody watches any more."""
 
@@ -78,12 +83,22 @@ class Pool:
             return View(
                 threads=next(map(len, map(_threads, self._pool()))),
                 limit=next(map(_limit, self._pool())),
-                waiting=next(map(_size, map(_queue, self._pool()))),
+                waiting=max(0, next(map(_size, map(_queue, self._pool()))) - self._cancelled()),
                 busy={ident: builtin for ident, (_, builtin) in active.items()},
                 since_ns=max((since_ns for since_ns, _ in active.values()), default=now_ns),
             )
         except AttributeError:  # None has no threads: it is gone
             return None
+
+    def _cancelled(self) -> int:
+        """How many of the calls in the queue nobody waits for any more: no thread will make them."""
+        count = 0
+        for key, reference in list(self.queued.items())[:LOOKED_AT]:
+            try:
+                count += next(map(_state, map(call, (reference,)))) != "PENDING"
+            except AttributeError:  # the pool has let go of it
+                self.queued.pop(key, None)
+        return count
 
     def _pool(self) -> Iterator[Any]:
         return map(call, (self.reference,))

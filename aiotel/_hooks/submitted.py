@@ -9,6 +9,7 @@ ours beneath the function.
 from __future__ import annotations
 
 import time
+import weakref
 from concurrent.futures import Future
 from threading import get_ident
 from typing import Any
@@ -31,7 +32,16 @@ class Submitted:
     What to change the class of the future costs instead: Python's caches in all its methods.
     """
 
-    __slots__ = ("_builtin", "_context", "_future", "_ident", "_pool", "_submitted_ns", "_token")
+    __slots__ = (
+        "__weakref__",
+        "_builtin",
+        "_context",
+        "_future",
+        "_ident",
+        "_pool",
+        "_submitted_ns",
+        "_token",
+    )
 
     def __init__(self, future: Future[Any], pool: Pool, context: Any, builtin: str = "") -> None:
         self._future = future
@@ -40,6 +50,7 @@ class Submitted:
         self._builtin = builtin
         self._ident = 0
         self._submitted_ns = _clock()
+        pool.queued[id(self)] = weakref.ref(self)
 
     def set_running_or_notify_cancel(self) -> bool:
         """The call has a thread, unless it was cancelled."""
@@ -47,6 +58,7 @@ class Submitted:
         try:
             context, self._context = self._context, None
             pool = self._pool
+            pool.queued.pop(id(self), None)
             if runs and pool.open:
                 self._token = None
                 self._ident = ident = get_ident()

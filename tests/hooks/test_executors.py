@@ -183,6 +183,31 @@ def test_a_call_that_is_cancelled_before_it_starts_has_not_waited(loops: Loops, 
     assert active == [{}]
 
 
+def test_a_call_that_is_cancelled_in_the_queue_does_not_wait(loops: Loops, telemetry: Telemetry) -> None:
+    letting = threading.Event()
+    sizes = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1) as pool:
+            first = loop.run_in_executor(pool, letting.wait)
+            others = [loop.run_in_executor(pool, time.monotonic) for _ in range(3)]
+            await asyncio.sleep(0)
+            for other in others[:2]:
+                other.cancel()
+            await settle()
+            sizes.append(by_type(telemetry, QUEUE))
+            letting.set()
+            await first
+            await others[2]
+            sizes.append(by_type(telemetry, QUEUE))
+
+    telemetry.start()
+    loops.run(main())
+
+    assert sizes == [{"user": 1}, {}]
+
+
 def test_of_one_loop_alone_nothing_else_counts(loops: Loops, telemetry: Telemetry) -> None:
     async def main() -> None:
         await asyncio.to_thread(time.monotonic)
