@@ -103,6 +103,7 @@ class Session:
             observations=self._observations,
             repeats=self._repeats,
             returns=self._returns,
+            on_check=lambda: self._pump.start(),  # noqa: PLW0108  # it is made below
         )
         self._hooks = Hooks(
             config,

@@ -58,6 +58,7 @@ class Watch:
         observations: Mailbox[Any],
         repeats: Repeats[Any],
         returns: Returns,
+        on_check: Callable[[], None],
     ) -> None:
         pauses = Pauses()
         self._stalls = Stalls(
@@ -75,6 +76,7 @@ class Watch:
             pauses,
             threshold_ns=int(after * 1e9) if isinstance(after, int | float) else None,
             adaptive=after == ADAPTIVE,
+            on_check=on_check,
         )
         self.health = Health(self._watchdog.watched)
         self.watch = self._watchdog.watch
@@ -100,6 +102,7 @@ class Watch:
 
         `identified` gives a task its ids, where it is only to be decided whether it has a span.
         """
+        self._watchdog.revive()
         # Who flushes cannot wait; and where the GIL was held, this thread may have it before the watchdog
         # does, while the stack is still that which held it.
         if self._watchdog.overdue or any(watched.beat.stalls for watched in self._watchdog.watched()):

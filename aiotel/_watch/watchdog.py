@@ -45,6 +45,10 @@ OVERDUE_LOOKS: Final = 50
 """For so many milliseconds at most others wait for the thread to wake."""
 
 
+def _nothing() -> None:
+    """What is done now and then where nothing is."""
+
+
 class Watchdog:
     """The loops of one session, and the thread that looks at them."""
 
@@ -56,6 +60,7 @@ class Watchdog:
         *,
         threshold_ns: int | None,
         adaptive: bool = False,
+        on_check: Callable[[], None] = _nothing,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._stalls = stalls
@@ -63,6 +68,7 @@ class Watchdog:
         self._pauses = pauses
         self._threshold_ns = threshold_ns
         self._adaptive = adaptive
+        self._on_check = on_check
         self._clock = clock
         self._watched: dict[int, Watched] = {}
         self._late = Lateness()
@@ -110,6 +116,12 @@ class Watchdog:
             watched = self._watched.get(id(ledger))
             if watched is not None:
                 self._leave(watched, self._clock())
+
+    def revive(self) -> None:
+        """Start the thread, where it could not be started before, and is needed still."""
+        if self._thread is None and any(not watched.gone for watched in self.watched()):
+            with suppress(RuntimeError):  # there are still too many
+                self._start()
 
     def stop(self) -> None:
         """Leave all loops as they were found."""
@@ -208,6 +220,8 @@ class Watchdog:
         self._checked_ns = now_ns
         self.cpu_ns = self._cpu_before_ns + time.thread_time_ns()
         self._rivals.remember()
+        with suppress(RuntimeError):  # no thread can be started
+            self._on_check()
         if any(not watched.gone for watched in self._watched.values()):
             self._open_ns = now_ns
         if now_ns - self._open_ns < LINGER_NS:

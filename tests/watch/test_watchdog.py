@@ -255,3 +255,36 @@ def test_thousands_of_loops_leave_nothing(loops: Loops, telemetry: Telemetry) ->
     assert session._watch._watchdog.watched() == []
     assert after == before
     assert not {"Watched", "Ticks", "Pings", "Followed"} & set(after)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["aiotel-pump", "aiotel-watchdog"])
+def test_a_thread_that_cannot_be_started_at_first_is_started_later(
+    name: str, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+    refused: list[threading.Thread] = []
+
+    def start_later(thread: threading.Thread) -> None:
+        if thread.name == name and not refused:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async def main() -> set[str]:
+        names: set[str] = set()
+        deadline = time.monotonic() + 30
+        while not names >= {"aiotel-pump", "aiotel-watchdog"} and time.monotonic() < deadline:
+            names = {thread.name for thread in threading.enumerate()}
+            await asyncio.sleep(0.01)
+        return names
+
+    monkeypatch.setattr(threading.Thread, "start", start_later)
+    before = faults.count
+    telemetry.start()
+    names = asyncio.run(main())
+    counted, faults.count = faults.count - before, before
+    faults.latest.clear()
+
+    assert (len(refused), counted) == (1, 1)
+    assert names >= {"aiotel-pump", "aiotel-watchdog"}
