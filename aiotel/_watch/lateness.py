@@ -19,6 +19,8 @@ WORTH_NS = 2_000_000
 """Less is what any wake-up takes."""
 MEASURED_NS = 1_000_000_000
 """How old the time in the queue may be that a late wake-up is judged by."""
+LONG_LOOK_NS = 30_000_000
+"""A look that takes so long may have been stopped; what it waits for otherwise is the GIL, a few times."""
 STOPS = 64
 """How many stops are remembered."""
 
@@ -59,6 +61,12 @@ class Lateness:
             self._judge(due_ns, now_ns)
         self._measure(now_ns)
 
+    def looked(self, from_ns: int, to_ns: int) -> None:
+        """The watchdog's thread has looked at the loops: the process may have been stopped meanwhile."""
+        took_ns = to_ns - from_ns
+        if took_ns > LONG_LOOK_NS and self._was_stopped(took_ns, self._process_clock() - self._process_ns):
+            self._stops.append((from_ns, to_ns))
+
     def begin(self, now_ns: int) -> None:
         """The watchdog's thread is about to be started, and to wake for the first time."""
         self._switches, self._process_ns = 0, self._process_clock()
@@ -85,8 +93,12 @@ class Lateness:
             held = ran_ns >= late_ns / 2
         if held:
             self.held_ns = late_ns
-        elif ran_ns < late_ns / 4 and self._own_queued_ns() - self._queued_ns < late_ns / 2:
+        elif self._was_stopped(late_ns, ran_ns):
             self._stops.append((due_ns, now_ns))
+
+    def _was_stopped(self, passed_ns: int, ran_ns: int) -> bool:
+        """Whether nothing of the process ran in that time, though nobody else had its CPU."""
+        return ran_ns < passed_ns / 4 and self._own_queued_ns() - self._queued_ns < passed_ns / 2
 
     def _measure(self, now_ns: int) -> None:
         # Each time: with numbers that are a second old, what was waited for then is taken for this wait.

@@ -210,6 +210,7 @@ class Watchdog:
                     self._late.woke(due_ns, now_ns)
                     self._due_ns = now_ns + period_ns
                     self._look(now_ns)
+                    self._late.looked(now_ns, self._clock())
                     if now_ns - self._checked_ns >= CHECK_NS and not self._needed(now_ns):
                         return
             except Exception as error:  # noqa: BLE001  # the watchdog must not die of one bad look

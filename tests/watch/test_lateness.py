@@ -141,3 +141,19 @@ def test_another_thread_guesses_only_what_it_can_know(machine: Machine) -> None:
     machine.process_ns += 90 * MS
     assert machine.late.guess(100 * MS)
     assert machine.late.held_ns == 100 * MS
+
+
+def test_a_process_that_was_stopped_during_a_look_was_stopped(machine: Machine) -> None:
+    machine.late.looked(START_NS, START_NS + 500 * MS)
+
+    assert machine.late.stopped_ns(0, 2 * START_NS) == 500 * MS
+
+
+def test_a_look_that_others_held_up_is_no_stop(machine: Machine) -> None:
+    machine.process_ns += 400 * MS
+    machine.late.looked(START_NS, START_NS + 500 * MS)
+    machine.process_ns -= 400 * MS
+    machine.queued_ns += 400 * MS
+    machine.late.looked(START_NS, START_NS + 500 * MS)
+
+    assert machine.late.stopped_ns(0, 2 * START_NS) == 0
