@@ -24,31 +24,13 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from .._measured import Example
+
 __all__ = ["Readers", "SeriesLike"]
 
 
 MakeInstrument = Callable[[str, str, Sequence[float]], Instrument]
 """Gives the SDK's histogram of this name, with this description and these boundaries; the same each time."""
-
-
-class ExampleLike(Protocol):
-    """A value of a histogram, and the span that it belongs to."""
-
-    @property
-    def seconds(self) -> float:
-        """The value."""
-
-    @property
-    def time_ns(self) -> int:
-        """When it was measured, since the epoch."""
-
-    @property
-    def trace_id(self) -> int:
-        """Of the span."""
-
-    @property
-    def span_id(self) -> int:
-        """Of the span."""
 
 
 class SeriesLike(Protocol):
@@ -62,7 +44,7 @@ class SeriesLike(Protocol):
     high: float
 
     @property
-    def examples(self) -> Sequence[ExampleLike]:
+    def examples(self) -> Sequence[Example]:
         """The last values that have a span."""
 
     def extremes_since(self, reader: int) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from .._measured import Attributes
 from .._report import Report
 from .._signals import names
 from ..observations import BlockingCall
@@ -17,7 +18,7 @@ __all__ = ["BlockingCalls"]
 class BlockingCalls:
     """Blocking calls, in words."""
 
-    def __init__(self, count: Callable[[str, tuple[tuple[str, str], ...], int], None]) -> None:
+    def __init__(self, count: Callable[[str, Attributes, int], None]) -> None:
         self._count = count
 
     def count(self, blocking_call: BlockingCall, times: int) -> None:

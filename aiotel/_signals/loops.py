@@ -7,49 +7,18 @@ from typing import Protocol
 
 from opentelemetry.metrics import Observation
 
+from .._measured import Handles, Times
 from . import names
 from .instruments import Observe
 
 __all__ = ["Health", "loops_observed"]
 
 
-class TimesLike(Protocol):
-    """What loops have done with their time."""
-
-    @property
-    def active_ns(self) -> int:
-        """They ran something."""
-
-    @property
-    def idle_ns(self) -> int:
-        """They waited for something to run."""
-
-    @property
-    def iterations(self) -> int:
-        """How often they looked for it."""
-
-
-class HandlesLike(Protocol):
-    """How many callbacks wait."""
-
-    @property
-    def ready(self) -> int:
-        """To be run next."""
-
-    @property
-    def scheduled(self) -> int:
-        """For their time to come."""
-
-    @property
-    def cancelled(self) -> int:
-        """Of those the ones that will not run."""
-
-
 class Health(Protocol):
     """How all loops together are."""
 
     @property
-    def times(self) -> Callable[[], TimesLike]:
+    def times(self) -> Callable[[], Times]:
         """Since the beginning."""
 
     @property
@@ -65,7 +34,7 @@ class Health(Protocol):
         """The greatest."""
 
     @property
-    def handles(self) -> Callable[[], HandlesLike]:
+    def handles(self) -> Callable[[], Handles]:
         """Just now."""
 
 

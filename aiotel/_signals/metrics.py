@@ -14,11 +14,12 @@ from typing import Final
 
 from opentelemetry.metrics import Histogram, Observation
 
+from .._measured import Attributes, Example
 from .._record import CANCELLED, PENDING, RAISED, RETURNED, Function, take
 from .._times import FunctionTimes
 from . import names
 from .instruments import Observe
-from .series import Example, Series
+from .series import Series
 
 __all__ = ["Counts", "Metrics"]
 
@@ -28,8 +29,6 @@ _CAPPED: Final = frozenset({names.CODE_FUNCTION_NAME, names.ERROR_TYPE})
 
 RECORDED: Final = 200
 """Where the SDK is to record values one by one, so many short ones at a time."""
-
-Attributes = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 
+from .._measured import Example
 from . import names
 
-__all__ = ["BOUNDS", "Example", "Series", "description_of"]
+__all__ = ["BOUNDS", "Series", "description_of"]
 
 _LIFETIMES: Final = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
@@ -45,26 +46,6 @@ _DESCRIPTIONS: Final = {
     names.TASK_WAITING_DURATION: "How long tasks waited for something else than the loop.",
     names.EXECUTOR_QUEUE_DURATION: "How long calls waited for a thread, from run_in_executor to their start.",
 }
-
-
-class Example(Protocol):
-    """A value that was measured, and the span that it belongs to: what OpenTelemetry calls an exemplar."""
-
-    @property
-    def seconds(self) -> float:
-        """The value."""
-
-    @property
-    def time_ns(self) -> int:
-        """When it was measured, since the epoch."""
-
-    @property
-    def trace_id(self) -> int:
-        """Of the span."""
-
-    @property
-    def span_id(self) -> int:
-        """Of the span."""
 
 
 class Series:

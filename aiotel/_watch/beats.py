@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from .._measured import Times
 from .._record import AnyRecord
 
-__all__ = ["Beat", "Ended", "Share", "Times"]
+__all__ = ["Beat", "Ended", "Share"]
 
 
 class Ended(NamedTuple):
@@ -17,14 +18,6 @@ class Ended(NamedTuple):
     thread_ns: int
     """The CPU time of the loop's thread at the end."""
     waited: tuple[tuple[AnyRecord, int], ...]
-
-
-class Times(NamedTuple):
-    """What a loop has done with its time."""
-
-    active_ns: int
-    idle_ns: int
-    iterations: int
 
 
 class Share:

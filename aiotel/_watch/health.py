@@ -6,24 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final
 
 from .._inspect.glances import glance, size_of
-from .beats import Times
+from .._measured import Handles, Times
 from .watched import Watched
 
-__all__ = ["Handles", "Health"]
+__all__ = ["Health"]
 
 LEAST_NS: Final = 100_000_000
 """Of a shorter time no utilization is told: that of the last time it was asked is."""
-
-
-class Handles(NamedTuple):
-    """How many callbacks wait: for their turn, for their time, and in vain, as they were cancelled."""
-
-    ready: int = 0
-    scheduled: int = 0
-    cancelled: int = 0
 
 
 class Health:

@@ -13,9 +13,10 @@ from .._faults import faults
 from .._inspect.glances import is_running, task_id_of
 from .._inspect.stacks import top_of
 from .._ledger import Ledger
+from .._measured import Times
 from .._record import AnyRecord, take
 from .._visits import ask
-from .beats import Ended, Share, Times
+from .beats import Ended, Share
 
 __all__ = ["EVERY_NS", "Pings"]
 

@@ -16,8 +16,9 @@ from operator import attrgetter, call
 from typing import Any, Final, NamedTuple
 
 from .._faults import faults
+from .._measured import Times
 from .._record import AnyRecord, take
-from .beats import Ended, Share, Times
+from .beats import Ended, Share
 from .kernel import cpu_ns_of
 
 __all__ = ["SHORT_NS", "Ticks"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from .._borrowed import Returns
 from .._config import ADAPTIVE, Config
 from .._mailbox import Mailbox
+from .._measured import Attributes, Example
 from .._record import take
 from .._repeats import Repeats
 from .._signals import names
@@ -19,28 +20,17 @@ from .watchdog import Watchdog
 
 __all__ = ["Measures", "Watch"]
 
-Attributes = tuple[tuple[str, str], ...]
-
-
-class Example(NamedTuple):
-    """A delay, and the span of the task that caused it."""
-
-    seconds: float
-    time_ns: int
-    trace_id: int
-    span_id: int
-
 
 class Measures(Protocol):
     """Where stalls and delays are counted."""
 
-    def count(self, name: str, attributes: Attributes, times: int) -> None:
-        """Add to a counter."""
+    def count_slow(self, function: str, callback_type: str, times: int) -> None:
+        """Count a slow callback, so many times."""
 
     def measure(self, name: str, attributes: Attributes, durations_ns: list[int]) -> None:
         """Add to a histogram."""
 
-    def exemplify(self, name: str, attributes: Attributes, example: Any) -> None:
+    def exemplify(self, name: str, attributes: Attributes, example: Example) -> None:
         """Say which span a value that was measured belongs to."""
 
     def measure_short(self, name: str, count: int, total_ns: int) -> None:
@@ -129,8 +119,7 @@ class Watch:
 
 
 def _count(stall: Measured, measures: Measures) -> None:
-    function = (names.CODE_FUNCTION_NAME, stall.function)
-    attributes = ((names.STALL_CAUSE, stall.cause), function)
+    attributes = ((names.STALL_CAUSE, stall.cause), (names.CODE_FUNCTION_NAME, stall.function))
     measures.measure(names.EVENTLOOP_STALL_DURATION, attributes, [stall.duration_ns])
     if stall.cause != "crowded" and not stall.exact:
-        measures.count(names.SLOW_CALLBACKS, (function, (names.CALLBACK_TYPE, stall.callback)), 1)
+        measures.count_slow(stall.function, stall.callback, 1)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from aiotel._faults import faults
+from aiotel._measured import Times
 from aiotel._record import AnyRecord
-from aiotel._watch.beats import Times
 from aiotel._watch.ticks import SHORT_NS, Ticks
 
 from .evidence import MS

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aiotel._ledger import Ledger
-from aiotel._watch.beats import Ended, Share, Times
+from aiotel._measured import Times
+from aiotel._watch.beats import Ended, Share
 from aiotel._watch.lateness import Lateness
 from aiotel._watch.rivals import Rivals
 from aiotel._watch.watched import ADAPTIVE_LEAST_NS, REFRESH_NS, Watched
