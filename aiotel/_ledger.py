@@ -198,7 +198,7 @@ class Ledger:
         while self.gone:
             dead.add(id(self.gone.popleft()))
         # A copy: at the end of a session another thread than the loop's looks through it.
-        keys = [key for key, record in list(self.live.items()) if _reference_id(record) in dead]
+        keys = [key for key, record in list(self.live.items()) if id(record.reference()) in dead]
         if self.times is not None:
             for key in keys:
                 self.times.tasks.pop(key, None)
@@ -208,7 +208,3 @@ class Ledger:
 
 def _ignore(task: Any) -> None:
     """What `done` is until the hooks put theirs there."""
-
-
-def _reference_id(record: AnyRecord) -> int:
-    return id(record.task) if isinstance(record, Record) else id(record)

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from types import CodeType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeGuard, TypeVar
 
 from ._times import FunctionTimes, TaskTimes
 
@@ -35,6 +35,7 @@ __all__ = [
     "Tree",
     "Unrecorded",
     "created_by",
+    "has_span",
     "line_of",
     "take",
 ]
@@ -163,6 +164,10 @@ class Record:
     cancellation: Any = None
     """The `observations.Cancellation` of the task, where that was seen and there is a span to tell it."""
 
+    def reference(self) -> weakref.ref[Any] | None:
+        """The weak reference to the task; None once it has ended, or before anybody knows it."""
+        return getattr(self, "task", None)
+
     def alive(self) -> Any:
         """The task; None where it is no more."""
         reference = self.task
@@ -280,6 +285,10 @@ class Unrecorded(weakref.ref[Any]):
     flags: int
     start_ns: int
 
+    def reference(self) -> weakref.ref[Any]:
+        """The weak reference to the task."""
+        return self
+
     def alive(self) -> Any:
         """The task; None where it is no more."""
         return self()
@@ -293,6 +302,11 @@ class Unrecorded(weakref.ref[Any]):
 
 
 AnyRecord = Record | Unrecorded
+
+
+def has_span(record: AnyRecord) -> TypeGuard[Record]:
+    """Whether the task has a span, or may yet have one."""
+    return isinstance(record, Record) and bool(record.flags & (RECORDED | DEFERRED))
 
 
 def created_by(record: Record) -> CodeType | None:

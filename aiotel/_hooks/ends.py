@@ -10,7 +10,18 @@ from typing import Any
 from .._faults import faults
 from .._ledger import DURATIONS, Ledger
 from .._mailbox import Mailbox
-from .._record import CANCELLED, DEFERRED, PENDING, RAISED, RECORDED, RETURNED, AnyRecord, Record, Rules
+from .._record import (
+    CANCELLED,
+    DEFERRED,
+    PENDING,
+    RAISED,
+    RECORDED,
+    RETURNED,
+    AnyRecord,
+    Record,
+    Rules,
+    has_span,
+)
 from .exceptions import is_failure, message_of, type_of
 from .explanations import explain
 
@@ -134,7 +145,7 @@ def _settle(ledger: Ledger, record: AnyRecord, task: Any, mailbox: Mailbox[Recor
         return
     now_ns = _clock()
     record.function.pending.append(now_ns - record.start_ns)
-    if isinstance(record, Record) and record.flags & (RECORDED | DEFERRED):
+    if has_span(record):
         record.task = None
         record.conclude(now_ns, PENDING, task_name=None if task is None else _name_of(task), error=None)
         mailbox.put(record)

@@ -15,7 +15,7 @@ from .._inspect.facts import facts_of_record
 from .._inspect.glances import has_not_started, is_running, name_of_task
 from .._ledger import Ledger
 from .._mailbox import Mailbox
-from .._record import AnyRecord, Record
+from .._record import AnyRecord
 from .._repeats import Repeats
 from ..observations import NeverStarted, Unstarted
 
@@ -82,7 +82,7 @@ class Starts:
     def _look_at(self, ledger: Ledger, why: Unstarted, *, older_ns: int) -> None:
         now_ns = self._clock()
         for key, record in list(ledger.live.items()):
-            reference = record.task if isinstance(record, Record) else record
+            reference = record.reference()
             if reference is None or now_ns - record.start_ns < older_ns or not has_not_started(reference):
                 continue
             if self._told.get(key, (None,))[0] is not record:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .._record import DEFERRED, FOREIGN, RECORDED, SAMPLED, AnyRecord, Record, created_by, line_of
+from .._record import DEFERRED, FOREIGN, RECORDED, SAMPLED, AnyRecord, Record, created_by, has_span, line_of
 from ..observations import TaskFacts
 
 __all__ = ["facts_of_record", "identified"]
@@ -13,7 +13,7 @@ __all__ = ["facts_of_record", "identified"]
 
 def facts_of_record(name: str, record: AnyRecord) -> TaskFacts:
     """What the record says of the task with this name."""
-    span = record if isinstance(record, Record) and record.flags & (RECORDED | DEFERRED) else None
+    span = record if has_span(record) else None
     code = None if span is None else created_by(span)
     trace_id, span_id, sampled = _identity_of(record)
     return TaskFacts(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from .._config import Config
+from .._measured import Attributes
 from ..observations import (
     BlockingCall,
     DestroyedPending,
@@ -41,7 +42,7 @@ class Counters(Protocol):
     """Where observations are counted."""
 
     @property
-    def count(self) -> Callable[[str, tuple[tuple[str, str], ...], int], None]:
+    def count(self) -> Callable[[str, Attributes, int], None]:
         """Anything, by the name of its counter and its attributes, so many times."""
 
     @property

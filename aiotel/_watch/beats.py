@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, Protocol
 
 from .._measured import Times
 from .._record import AnyRecord
 
-__all__ = ["Beat", "Ended", "Share"]
+__all__ = ["Beat", "Ended", "Share", "Waited", "end_stall", "keep_delay"]
+
+DELAYS: Final = 65536
+"""How many delays of a loop may wait to be counted."""
+STALLS: Final = 64
+"""How many stalls may wait for the watchdog to come by."""
 
 
 class Ended(NamedTuple):
@@ -18,6 +25,10 @@ class Ended(NamedTuple):
     thread_ns: int
     """The CPU time of the loop's thread at the end."""
     waited: tuple[tuple[AnyRecord, int], ...]
+
+
+Waited = Callable[[int], Iterable[tuple[AnyRecord, int]]]
+"""Who slept too long because the loop was blocked for so many ns, and for how long; on the loop's thread."""
 
 
 class Share:
@@ -73,3 +84,16 @@ class Beat(Protocol):
 
     def detach(self) -> None:
         """Leave the loop as it was found."""
+
+
+def keep_delay(delays: list[int], delay_ns: int) -> None:
+    """Keep how late a loop was, until that is taken."""
+    if len(delays) < DELAYS:
+        delays.append(delay_ns)
+
+
+def end_stall(beat: Beat, from_ns: int, to_ns: int, waited: Waited) -> None:
+    """Keep a stall that is over, if it was one. On the loop's thread."""
+    blocked_ns = to_ns - from_ns
+    if blocked_ns >= beat.threshold_ns and len(beat.stalls) < STALLS:
+        beat.stalls.append(Ended(from_ns, to_ns, time.thread_time_ns(), tuple(waited(blocked_ns))))

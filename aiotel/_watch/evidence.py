@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from .._inspect.stacks import Place
 from .kernel import Call
 
-__all__ = ["Evidence", "Glimpse", "Rival", "Sample"]
+__all__ = ["Evidence", "Glimpse", "Rival", "Sample", "overlap_ns"]
+
+
+def overlap_ns(spans: Iterable[tuple[int, int]], from_ns: int, to_ns: int) -> int:
+    """How much of these spans of time is between the two moments."""
+    return sum(max(0, min(end, to_ns) - max(begin, from_ns)) for begin, end in spans)
 
 
 class Sample(NamedTuple):

@@ -9,7 +9,9 @@ import os
 import platform
 import sys
 import time
-from typing import Final, Literal, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, Literal, NamedTuple
 
 __all__ = ["Call", "Usage", "call_of", "cpu_ns_of", "own_switches", "usage_of"]
 
@@ -66,12 +68,19 @@ def call_of(native_id: int) -> Call | None:
 
 def own_switches() -> int | None:
     """How often the calling thread has waited: a wait for the GIL does so every 5 ms."""
-    try:
-        import resource
+    return None if _own_usage is None else int(_own_usage().ru_nvcsw)
 
-        return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
-    except (ImportError, AttributeError):
+
+def _usage_by_the_caller() -> Callable[[], Any] | None:
+    """What gives the resources that the thread that calls it has used; None where the system does not."""
+    try:
+        from resource import RUSAGE_THREAD, getrusage
+    except ImportError:
         return None
+    return partial(getrusage, RUSAGE_THREAD)
+
+
+_own_usage: Final = _usage_by_the_caller()
 
 
 def _read(path: str) -> str:

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from .evidence import overlap_ns
 from .kernel import own_switches, usage_of
 
 __all__ = ["Lateness"]
@@ -80,7 +81,7 @@ class Lateness:
 
     def stopped_ns(self, from_ns: int, to_ns: int) -> int:
         """For how long the process was stopped between these two moments."""
-        return sum(max(0, min(end, to_ns) - max(begin, from_ns)) for begin, end in self._stops)
+        return overlap_ns(self._stops, from_ns, to_ns)
 
     def _judge(self, due_ns: int, now_ns: int) -> None:
         late_ns = now_ns - due_ns

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from .evidence import overlap_ns
+
 __all__ = ["Pauses"]
 
 WORTH_NS: Final = 1_000_000
@@ -34,7 +36,7 @@ class Pauses:
 
     def within_ns(self, from_ns: int, to_ns: int) -> int:
         """How long the collector ran between these two moments."""
-        return sum(max(0, min(end, to_ns) - max(begin, from_ns)) for begin, end in list(self._kept))
+        return overlap_ns(list(self._kept), from_ns, to_ns)
 
 
 def _callback(kept: deque[tuple[int, int]], clock: Callable[[], int]) -> Callable[[str, Any], None]:

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from .._borrowed import Returns
@@ -16,7 +17,7 @@ from .._ledger import Ledger
 from .._measured import Times
 from .._record import AnyRecord, take
 from .._visits import ask
-from .beats import Ended, Share
+from .beats import Ended, Share, end_stall, keep_delay
 
 __all__ = ["EVERY_NS", "Pings"]
 
@@ -24,9 +25,6 @@ EVERY_NS: Final = 100_000_000
 """The least time from one answer to the next question."""
 IDLE_NS: Final = 500_000_000
 """The same where the loop has nothing to do, and would be woken for it."""
-LONG: Final = 65536
-STALLS: Final = 64
-
 Woken = Callable[[Ledger, int], Iterable[tuple[AnyRecord, int]]]
 """The records of those that are about to run, and for how long they cannot have run before."""
 
@@ -138,11 +136,8 @@ class Pings:
             self.base_depth, self._base = _below()
             if sent_ns <= 0:
                 return
-            if len(self._late) < LONG:
-                self._late.append(now_ns - sent_ns)
-            if now_ns - since_ns >= self.threshold_ns and len(self.stalls) < STALLS:
-                waited = tuple(self._woken(self._ledger, now_ns - since_ns))
-                self.stalls.append(Ended(since_ns, now_ns, time.thread_time_ns(), waited))
+            keep_delay(self._late, now_ns - sent_ns)
+            end_stall(self, since_ns, now_ns, partial(self._woken, self._ledger))
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)
 

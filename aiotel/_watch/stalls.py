@@ -10,7 +10,7 @@ from .._inspect.facts import facts_of_record
 from .._inspect.glances import name_of_task
 from .._inspect.stacks import Place
 from .._mailbox import Mailbox
-from .._record import AnyRecord, Record, take
+from .._record import AnyRecord, take
 from .._repeats import LAST_S, Repeats
 from .._signals import names
 from ..observations import CallbackType, Frame, Stall, StallEnded, TaskFacts
@@ -43,6 +43,27 @@ class Measured(NamedTuple):
     """Its loop is timed exactly: what was slow is counted where it ended."""
 
 
+class _Case(NamedTuple):
+    """A stall, as it is or as it was, and what was seen of it."""
+
+    watched: Watched
+    followed: Followed | None
+    from_ns: int
+    to_ns: int
+    duration_ns: int
+    """Without the time in which the process was stopped."""
+    ended: Ended | None
+
+
+class _Made(NamedTuple):
+    """What is told of it."""
+
+    stall: Stall
+    culprit: Culprit
+    record: AnyRecord | None
+    """Of the task that was at fault."""
+
+
 class Stalls:
     """Those of all loops."""
 
@@ -73,117 +94,96 @@ class Stalls:
         self.measured = []
         self.dropped = 0
 
-    def settle(self, watched: Watched, now_ns: int) -> None:
+    def settle(self, watched: Watched) -> None:
         """Tell those that are over."""
         for ended in take(watched.beat.stalls):
             watched.settled_ns = max(watched.settled_ns, ended.to_ns)
             followed = _followed(watched, ended.from_ns)
-            excused_ns = watched.excused_ns(ended.from_ns, ended.to_ns)
             if followed is not None and followed.debugged:
                 continue
-            if ended.to_ns - ended.from_ns - excused_ns >= watched.beat.threshold_ns:
-                self._end(watched, ended, followed, excused_ns)
+            excused_ns = watched.excused_ns(ended.from_ns, ended.to_ns)
+            duration_ns = ended.to_ns - ended.from_ns - excused_ns
+            if duration_ns >= watched.beat.threshold_ns:
+                self._end(_Case(watched, followed, ended.from_ns, ended.to_ns, duration_ns, ended), ended)
 
     def tell_lasting(self, watched: Watched, now_ns: int) -> None:
         """Tell one that lasts, once it is an error."""
-        stuck_ns = watched.stuck_ns(now_ns)
-        if (
-            stuck_ns >= self._error_after_ns
-            and watched.followed is not None
-            and watched.followed.as_told is None
-        ):
-            self._begin(watched, watched.followed, stuck_ns, now_ns)
+        stuck_ns, followed = watched.stuck_ns(now_ns), watched.followed
+        if stuck_ns >= self._error_after_ns and followed is not None and followed.as_told is None:
+            self._begin(watched, followed, stuck_ns, now_ns)
 
     def conclude(self, watched: Watched, now_ns: int) -> None:
         """Tell and count what is not told yet: nobody will look any more."""
-        self.settle(watched, now_ns)
+        self.settle(watched)
         stuck_ns = watched.stuck_ns(now_ns)
         if stuck_ns and watched.followed is not None:
-            stall, culprit = self._begin(watched, watched.followed, stuck_ns, now_ns)
-            self._measure(stall, culprit, now_ns, exact=watched.ledger.times is not None)
+            self._measure(watched, self._begin(watched, watched.followed, stuck_ns, now_ns), now_ns)
 
-    def _begin(
-        self, watched: Watched, followed: Followed, stuck_ns: int, now_ns: int
-    ) -> tuple[Stall, Culprit]:
-        stall, culprit = self._stall(watched, followed, followed.since_ns, now_ns, stuck_ns, None)
+    def _begin(self, watched: Watched, followed: Followed, stuck_ns: int, now_ns: int) -> _Made:
+        made = self._make(_Case(watched, followed, followed.since_ns, now_ns, stuck_ns, None))
         if followed.as_told is None:
-            followed.as_told = stall
-            followed.announced = self._tell(stall, culprit)
-            _note(stall, culprit, followed, ())
-        return stall, culprit
+            followed.as_told = made.stall
+            followed.announced = self._tell(made)
+            _note(made, followed, ())
+        return made
 
-    def _end(self, watched: Watched, ended: Ended, followed: Followed | None, excused_ns: int) -> None:
-        duration_ns = ended.to_ns - ended.from_ns - excused_ns
-        stall, culprit = self._stall(watched, followed, ended.from_ns, ended.to_ns, duration_ns, ended)
-        told = None if followed is None else followed.as_told
-        if told is None:
-            self._tell(stall, culprit)
-            _note(stall, culprit, followed, ended.waited)
+    def _end(self, case: _Case, ended: Ended) -> None:
+        made, followed = self._make(case), case.followed
+        if followed is None or followed.as_told is None:
+            self._tell(made)
+            _note(made, followed, ended.waited)
         else:
-            if followed is not None and followed.announced:
-                time_ns = self._wall_ns(ended.to_ns)
-                over = StallEnded(stall=told, duration_ns=duration_ns, time_ns=time_ns, task=told.task)
-                self._mailbox.put(over)
-            note_waited(stall, (), ended.waited)
-        self._measure(stall, culprit, ended.to_ns, exact=watched.ledger.times is not None)
+            if followed.announced:
+                told, time_ns = followed.as_told, self._wall_ns(ended.to_ns)
+                self._mailbox.put(
+                    StallEnded(stall=told, duration_ns=case.duration_ns, time_ns=time_ns, task=told.task)
+                )
+            note_waited(made.stall, (), ended.waited)
+        self._measure(case.watched, made, ended.to_ns)
 
-    def _measure(self, stall: Stall, culprit: Culprit, end_ns: int, *, exact: bool) -> None:
+    def _measure(self, watched: Watched, made: _Made, end_ns: int) -> None:
         if len(self.measured) >= WAITING:
             self.dropped += 1
             return
-        function = stall.function or names.OTHER
+        stall = made.stall
         self.measured.append(
             Measured(
                 stall.cause,
-                function,
-                culprit.callback,
+                stall.function or names.OTHER,
+                made.culprit.callback,
                 stall.duration_ns,
                 stall.task,
                 self._wall_ns(end_ns),
-                exact,
+                exact=watched.ledger.times is not None,
             )
         )
 
-    def _stall(  # noqa: PLR0917  # what is known of one
-        self,
-        watched: Watched,
-        followed: Followed | None,
-        from_ns: int,
-        to_ns: int,
-        duration_ns: int,
-        ended: Ended | None,
-    ) -> tuple[Stall, Culprit]:
-        evidence = self._evidence(watched, followed, from_ns, to_ns, duration_ns, ended)
+    def _make(self, case: _Case) -> _Made:
+        evidence = self._evidence(case)
         cause, words = cause_of(evidence)
         culprit = culprit_of(evidence.samples, cause)
-        record = _record_of(followed, culprit)
-        waited = 0 if followed is None else len(followed.waited)
+        followed, ended, place = case.followed, case.ended, culprit.place
+        record = None if followed is None else followed.records.get(culprit.task_id)
         stall = Stall(
             cause=cause,
             evidence=words,
-            duration_ns=duration_ns,
+            duration_ns=case.duration_ns,
             ended=ended is not None,
-            time_ns=self._wall_ns(from_ns),
-            function=None if culprit.place is None else culprit.place.function,
-            at=None if culprit.place is None else _frame(culprit.place),
-            stack=tuple(_frame(place) for place in culprit.stack[-self._frames :]),
+            time_ns=self._wall_ns(case.from_ns),
+            function=None if place is None else place.function,
+            at=None if place is None else _frame(place),
+            stack=tuple(_frame(each) for each in culprit.stack[-self._frames :]),
             task=None if record is None else facts_of_record(_name_of(record), record),
-            waited=waited + (0 if ended is None else len(ended.waited)),
-            serious=duration_ns >= self._error_after_ns,
+            waited=(0 if followed is None else len(followed.waited))
+            + (0 if ended is None else len(ended.waited)),
+            serious=case.duration_ns >= self._error_after_ns,
         )
-        return stall, culprit
+        return _Made(stall, culprit, record)
 
-    def _evidence(  # noqa: PLR0917  # as above
-        self,
-        watched: Watched,
-        followed: Followed | None,
-        from_ns: int,
-        to_ns: int,
-        duration_ns: int,
-        ended: Ended | None,
-    ) -> Evidence:
-        before = watched.share_at(from_ns)
-        thread_ns = cpu_ns_of(watched.beat.native_id) if ended is None else ended.thread_ns
+    def _evidence(self, case: _Case) -> Evidence:
+        watched, followed, duration_ns = case.watched, case.followed, case.duration_ns
+        before = watched.share_at(case.from_ns)
+        thread_ns = cpu_ns_of(watched.beat.native_id) if case.ended is None else case.ended.thread_ns
         cpu = others = None
         if before is not None and before.thread_ns is not None and thread_ns is not None:
             used_ns = thread_ns - before.thread_ns
@@ -195,7 +195,7 @@ class Stalls:
             duration_ns,
             samples=() if followed is None else followed.samples,
             glimpses=() if followed is None else followed.glimpses,
-            collecting_ns=self._pauses.within_ns(from_ns, to_ns),
+            collecting_ns=self._pauses.within_ns(case.from_ns, case.to_ns),
             cpu=cpu,
             others_cpu=others,
             queued=None if since_first is None else min(1.0, since_first[0] / duration_ns),
@@ -204,9 +204,10 @@ class Stalls:
             rival=watched.busiest() if followed is None else followed.rival,
         )
 
-    def _tell(self, stall: Stall, culprit: Culprit) -> bool:
+    def _tell(self, made: _Made) -> bool:
         """Tell it, unless the like was told lately: for the same cause, on the same line of the same task."""
-        place, task = culprit.place, None if stall.task is None else stall.task.function
+        stall, place = made.stall, made.culprit.place
+        task = None if stall.task is None else stall.task.function
         code = None if place is None else (place.code, place.line)
         repeat = self._repeats.begin((Stall, stall.cause, code, task, stall.serious), kept_s=LAST_S)
         if repeat is not None:
@@ -222,17 +223,10 @@ def _followed(watched: Watched, since_ns: int) -> Followed | None:
     return None
 
 
-def _note(
-    stall: Stall, culprit: Culprit, followed: Followed | None, waited: tuple[tuple[AnyRecord, int], ...]
-) -> None:
-    record = _record_of(followed, culprit)
-    if record is not None:
-        note_stall(stall, record)
-    note_waited(stall, () if followed is None else followed.waited, waited)
-
-
-def _record_of(followed: Followed | None, culprit: Culprit) -> AnyRecord | None:
-    return None if followed is None else followed.records.get(culprit.task_id)
+def _note(made: _Made, followed: Followed | None, waited: tuple[tuple[AnyRecord, int], ...]) -> None:
+    if made.record is not None:
+        note_stall(made.stall, made.record)
+    note_waited(made.stall, () if followed is None else followed.waited, waited)
 
 
 def _frame(place: Place) -> Frame:
@@ -240,6 +234,6 @@ def _frame(place: Place) -> Frame:
 
 
 def _name_of(record: AnyRecord) -> str:
-    reference = getattr(record, "task", None) if isinstance(record, Record) else record
+    reference = record.reference()
     name = None if reference is None else name_of_task(reference)
     return name or getattr(record, "task_name", None) or record.function.qualname

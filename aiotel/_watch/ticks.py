@@ -11,14 +11,14 @@ import threading
 import time
 import weakref
 from asyncio import BaseEventLoop
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from operator import attrgetter, call
 from typing import Any, Final, NamedTuple
 
 from .._faults import faults
 from .._measured import Times
-from .._record import AnyRecord, take
-from .beats import Ended, Share
+from .._record import take
+from .beats import Ended, Share, Waited, end_stall, keep_delay
 from .kernel import cpu_ns_of
 
 __all__ = ["SHORT_NS", "Ticks"]
@@ -27,15 +27,8 @@ OVERDUE_NS: Final = 2_000_000
 """Who waits for a time comes back at most so much later, where nothing is in its way."""
 SHORT_NS: Final = 100_000
 """Ticks up to so long are counted and not told apart."""
-LONG: Final = 65536
-"""How many longer ones may wait to be counted."""
-STALLS: Final = 64
-"""How many stalls may wait for the watchdog to come by."""
 
 _selector: Final = attrgetter("_selector")
-
-Sleepers = Callable[[int], Iterable[tuple[AnyRecord, int]]]
-"""The records of those whose sleep fell due while the loop was blocked, and for how long."""
 
 
 class _Cells(NamedTuple):
@@ -55,7 +48,7 @@ class Ticks:
         loop: Any,
         selector: Any,
         *,
-        sleepers: Sleepers,
+        sleepers: Waited,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.ident = 0
@@ -146,13 +139,10 @@ class Ticks:
             if from_ns <= 0:  # the first of a loop whose start nobody has told
                 self._cells.start()
                 return
-            if len(self.longs) < LONG:
-                self.longs.append(now_ns - from_ns)
+            keep_delay(self.longs, now_ns - from_ns)
             if not self.native_id:
                 self._be_here()
-            if now_ns - from_ns >= self.threshold_ns and len(self.stalls) < STALLS:
-                waited = tuple(self._sleepers(now_ns - from_ns))
-                self.stalls.append(Ended(from_ns, now_ns, time.thread_time_ns(), waited))
+            end_stall(self, from_ns, now_ns, self._sleepers)
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from .._inspect.coroutines import coroutines, frame_of
 from .._inspect.glances import glance
 from .._ledger import Ledger
-from .._record import DEFERRED, RECORDED, AnyRecord, Record
+from .._record import AnyRecord, has_span
 
 __all__ = ["MOST", "late_sleepers", "ready", "woken"]
 
@@ -31,7 +31,7 @@ def ready(ledger: Ledger, but: Iterable[AnyRecord]) -> list[AnyRecord]:
     for record in list(ledger.live.values())[:LOOKED_AT]:
         if len(found) >= MOST:
             break
-        if id(record) not in run and _has_span(record) and _is_ready(record):
+        if id(record) not in run and has_span(record) and _is_ready(record):
             found.append(record)
     return found
 
@@ -76,7 +76,7 @@ def late_sleepers(ledger: Ledger, blocked_ns: int) -> Iterator[tuple[AnyRecord, 
             continue
         places += (2 * place + 1, 2 * place + 2)
         record = _sleeper(ledger, timers[place])
-        if record is not None and _has_span(record):
+        if record is not None and has_span(record):
             found += 1
             yield record, min(blocked_ns, int((now - timers[place]._when) * 1e9))
 
@@ -94,7 +94,7 @@ def _sleeper(ledger: Ledger, timer: Any) -> AnyRecord | None:
 
 
 def _is_ready(record: AnyRecord) -> bool:
-    reference = record.task if isinstance(record, Record) else record
+    reference = record.reference()
     if reference is None:
         return False
     try:
@@ -117,7 +117,3 @@ def _runs(reference: Any) -> bool:
         return bool(glance(reference, _running))
     except AttributeError:  # another kind of coroutine
         return False
-
-
-def _has_span(record: AnyRecord) -> bool:
-    return isinstance(record, Record) and bool(record.flags & (RECORDED | DEFERRED))

@@ -248,7 +248,7 @@ class Watchdog:
                 self._leave(watched, now_ns)
                 continue
             if watched.beat.stalls:
-                self._stalls.settle(watched, now_ns)
+                self._stalls.settle(watched)
             watched.look(now_ns, process_ns)
             if watched.followed is not None:
                 self._stalls.tell_lasting(watched, now_ns)
