@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from types import CodeType, FrameType
 from typing import Any, Final
 
+from .._inspect.owners import is_package, is_standard
 from ..observations import Frame
 
 __all__ = ["Callers", "function_of_frame", "place_of"]
@@ -32,8 +31,6 @@ _QUIET: Final = 6
 
 # `id` raises an audit event, and would have us called again.
 _identity: Final[Callable[[object], int]] = object.__hash__
-_STANDARD: Final = asyncio.__file__.removesuffix(f"asyncio{os.sep}__init__.py")
-_INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _IMPORTS: Final = ("<frozen importlib._bootstrap", "<frozen zipimport")
 """An import is a cause of stalls by itself, and happens once."""
 # Loops open and connect in their own way; who logs or formats a traceback cannot do so otherwise.
@@ -107,9 +104,9 @@ class Callers:
             return _BOTTOM
         if package in _OWN_WAYS and not module.startswith("aiotel._demo."):
             return _OWN_WAY
-        if any(folder in code.co_filename for folder in _INSTALLED):
+        if is_package(code.co_filename):
             return _PACKAGE
-        return _LIBRARY if code.co_filename.startswith((_STANDARD, "<frozen ")) else _PROGRAM
+        return _LIBRARY if is_standard(code.co_filename) else _PROGRAM
 
 
 def place_of(frame: FrameType) -> Frame:

@@ -5,13 +5,13 @@ Not its business: a pool at its limit whose calls end, however long the queue. S
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .._inspect.owners import is_library
 from .._inspect.stacks import Place, stack_of
 from .._mailbox import Mailbox
 from .._repeats import Repeats
@@ -39,10 +39,6 @@ _BENEATH: Final = frozenset(
         "anyio._backends._asyncio.WorkerThread.run",
     }
 )
-_LIBRARY: Final = re.compile(
-    r"[/\\](?:site-packages|dist-packages|lib[/\\]python\d[\d.]*|Lib)[/\\]|^<frozen "
-)
-
 Stack = tuple[Frame, ...]
 
 
@@ -183,4 +179,4 @@ class Starvation:
 
 def _culprit(stack: Stack) -> Frame:
     """The innermost function that is the program's own; where there is none, what the thread was given."""
-    return next((frame for frame in stack if not _LIBRARY.search(frame.file)), stack[-1])
+    return next((frame for frame in stack if not is_library(frame.file)), stack[-1])

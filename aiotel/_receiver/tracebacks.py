@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from .._inspect.owners import is_library
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -18,7 +20,6 @@ _TITLE = re.compile(r"^ *(?:Exception Group )?Traceback \(most recent call last\
 _GROUP = "+ Exception Group Traceback"
 _BARS = re.compile(r"^ +[|+] ?")  # what stands before each line of an exception group
 _SUB_EXCEPTION = re.compile(r"^[-+]+ (\d+) -+$|^-+$")
-_LIBRARY = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python\d[\d.]*|Lib)[/\\]|^<frozen ")
 # The greedy start finds the last of these directories: packages stand below Python's own.
 _PACKAGE = re.compile(r".*(?:site-packages|dist-packages|python\d[\d.]*|Lib)[/\\]([^/\\.]+)")
 
@@ -35,7 +36,7 @@ class Frame:
     @property
     def is_library(self) -> bool:
         """Whether it belongs to an installed package or to Python itself."""
-        return bool(_LIBRARY.search(self.file))
+        return is_library(self.file)
 
     @property
     def package(self) -> str:

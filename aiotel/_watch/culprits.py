@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dis
-import sysconfig
 from collections import Counter
 from collections.abc import Sequence
-from os.path import sep
 from typing import Final, NamedTuple
 
+from .._inspect.owners import is_package, is_standard
 from .._inspect.plumbing import is_plumbing
 from .._inspect.stacks import Place
 from ..observations import CallbackType, Cause
@@ -16,10 +15,6 @@ from .evidence import Sample
 
 __all__ = ["Culprit", "culprit_of", "from_callback", "imports", "innermost"]
 
-_LIBRARY: Final = tuple(
-    {path + sep for name, path in sysconfig.get_paths().items() if name in ("stdlib", "platstdlib")}
-)
-_PACKAGES: Final = (f"{sep}site-packages{sep}", f"{sep}dist-packages{sep}")
 _RESUME: Final = dis.opmap["RESUME"]
 _READERS: Final = ("_read_ready", "_write_ready", "_accept_connection", "_sock_", "data_received")
 
@@ -145,13 +140,11 @@ def innermost(stack: Sequence[Place]) -> Place | None:
 def _is_own(place: Place) -> bool:
     """Whether it is the program's own code: of no package that was installed, and not Python's library."""
     file = place.code.co_filename
-    if is_plumbing(place.module) or file.startswith("<frozen "):
-        return False
-    return not file.startswith(_LIBRARY) and not any(packages in file for packages in _PACKAGES)
+    return not (is_plumbing(place.module) or is_standard(file) or is_package(file))
 
 
 def _is_packages(place: Place) -> bool:
-    return not is_plumbing(place.module) and any(packages in place.code.co_filename for packages in _PACKAGES)
+    return not is_plumbing(place.module) and is_package(place.code.co_filename)
 
 
 def _is_librarys(place: Place) -> bool:

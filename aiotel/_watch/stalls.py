@@ -164,6 +164,8 @@ class Stalls:
         culprit = culprit_of(evidence.samples, cause)
         followed, ended, place = case.followed, case.ended, culprit.place
         record = None if followed is None else followed.records.get(culprit.task_id)
+        ready = () if followed is None else followed.waited
+        late = () if ended is None else ended.waited
         stall = Stall(
             cause=cause,
             evidence=words,
@@ -174,8 +176,7 @@ class Stalls:
             at=None if place is None else _frame(place),
             stack=tuple(_frame(each) for each in culprit.stack[-self._frames :]),
             task=None if record is None else facts_of_record(_name_of(record), record),
-            waited=(0 if followed is None else len(followed.waited))
-            + (0 if ended is None else len(ended.waited)),
+            waited=len(ready) + len(late),
             serious=case.duration_ns >= self._error_after_ns,
         )
         return _Made(stall, culprit, record)
