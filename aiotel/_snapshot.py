@@ -1,7 +1,7 @@
 """A moment of a program, frozen: its tasks, what each waits for, and what each holds. Plain data.
 
-Nothing here refers to an object of the program's. Objects are told apart by numbers: the `id()` that a task or
-a primitive has while it lives.
+Nothing here refers to an object of the program's. Objects are told apart by numbers: the `id()` that a task
+or a primitive has while it lives.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ __all__ = [
 ]
 
 State = Literal["running", "ready", "waiting", "not started"]
-"""What a task does: it runs now, could go on at once, waits for something, or has yet to make its first step."""
+"""What a task does: it runs now, could go on at once, waits for something, or has yet to make its first
+step."""
 
 # fmt: off
 WaitKind = Literal[
@@ -32,7 +33,8 @@ WaitKind = Literal[
     "future", "sleep", "io", "executor", "subprocess", "unknown",
 ]
 # fmt: on
-"""What a task waits for. `wait` is `asyncio.wait` and what is made of it; `future` one that nothing is known of."""
+"""What a task waits for. `wait` is `asyncio.wait` and what is made of it; `future` one that nothing is
+known of."""
 
 PrimitiveKind = Literal["lock", "semaphore", "condition", "event", "queue", "barrier"]
 
