@@ -73,6 +73,12 @@ class Config:
     """A failed task that somebody holds, and whose exception nobody has retrieved for so long, is told."""
     starved_after: float = 1.0
     """A pool of threads that calls wait for, and none of whose threads has come free for so long, is told."""
+    look_interval: float = 1.0
+    """How often it is looked whether tasks are stuck; a deadlock is told after two to four times that."""
+    hung_after: float | tuple[tuple[str, float], ...] | None = None
+    """A task that waits for so long is told, unless it waits for I/O, a queue or a time; or limits by
+    pattern of functions (`(("app.sync.*", 60.0), ("*", 600.0))`, as text `app.sync.*=60, *=600`), which go
+    for all."""
     exact_timing: bool = False
     """Time every step of every task, and count every slow callback: on asyncio's own loops, for about a
     microsecond a step."""
@@ -173,6 +179,15 @@ def _seconds_or_adaptive(text: str) -> float | str:
         raise ValueError(f'{error}, or "{ADAPTIVE}"') from None
 
 
+def _seconds_or_limits(text: str) -> float | tuple[tuple[str, float], ...]:
+    if "=" not in text:
+        return _number(text)
+    parts = [part.rpartition("=") for part in _names(text)]
+    if not all(pattern.strip() for pattern, _, _ in parts):
+        raise ValueError("must be a number of seconds, or PATTERN=SECONDS, ...")
+    return tuple((pattern.strip(), _number(seconds)) for pattern, _, seconds in parts)
+
+
 def _count(text: str) -> int:
     try:
         return int(text)
@@ -235,6 +250,8 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "blocking_allowed": _names,
     "unretrieved_after": _number,
     "starved_after": _number,
+    "look_interval": _number,
+    "hung_after": _seconds_or_limits,
     "exact_timing": _boolean,
     "redact": _Named,
     "severity": _Named,
@@ -261,6 +278,15 @@ def _callable_check(value: Any) -> str | None:
     return None if value is None or callable(value) else "must be a function"
 
 
+def _limits_check(value: Any) -> str | None:
+    limits = value if isinstance(value, tuple) else (("*", value),)
+    good = all(
+        isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str) and _seconds(each[1]) is None
+        for each in limits
+    )
+    return None if good else "must be a number of seconds above zero, or pairs of a pattern and one"
+
+
 _seconds = _positive((int, float), "a number of seconds")
 _whole = _positive((int,), "a whole number")
 _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
@@ -283,6 +309,8 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "blocking_allowed": _patterns_check,
     "unretrieved_after": _seconds,
     "starved_after": _seconds,
+    "look_interval": _seconds,
+    "hung_after": lambda value: None if value is None else _limits_check(value),
     "exact_timing": _bool_check,
     "redact": _callable_check,
     "severity": _callable_check,

@@ -6,6 +6,7 @@ import atexit
 import os
 import sys
 import threading
+import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ from ._borrowed import Borrowed, Returns
 from ._clock import Clock
 from ._complaints import complaints
 from ._config import Config
+from ._detectors.deadlock import check
 from ._duplicates import Duplicates
 from ._export.endpoint import endpoint_of
 from ._export.exporters import unquieten
@@ -32,6 +34,11 @@ from ._hooks.hooks import Hooks
 from ._hooks.loops import require_attributes
 from ._inspect.facts import identified
 from ._ledger import Ledger
+from ._looks.deadlocks import Deadlocks
+from ._looks.hung import HungTasks
+from ._looks.looks import Looks
+from ._looks.snapshots import Snapshots
+from ._looks.telling import Telling
 from ._mailbox import Mailbox
 from ._pump import Pump
 from ._record import Record, take
@@ -42,12 +49,14 @@ from ._reports.sorts import KINDS, sorts
 from ._reports.spans import note_raised
 from ._signals import names
 from ._signals.executors import levels_of
+from ._signals.findings import findings_observed
 from ._signals.instruments import instruments_of
 from ._signals.logs import Logs
 from ._signals.loops import loops_observed
 from ._signals.metrics import Counts, Metrics
 from ._signals.series import BOUNDS, description_of
 from ._signals.traces.traces import Traces
+from ._snapshot import Snapshot
 from ._watch.watch import Watch
 from .observations import Source, TaskFacts
 
@@ -121,6 +130,7 @@ class Session:
             on_close=self._watch.unwatch,
         )
         self._ledgers = self._hooks.ledgers
+        self._wire_looks()
         self._wire_metrics(meter_provider, version)
         self._wire_logs(logger_provider, version)
         self._reports = Reports(
@@ -160,6 +170,18 @@ class Session:
         in_time = _within(partial(self._flush, timeout), timeout)
         self._returns.let_go()
         return in_time
+
+    def snapshot(self, *, timeout: float = 2.0) -> Snapshot:
+        """All tasks as they are now: what each does, waits for and holds, on which lines, for how long.
+
+        Loops that answer look themselves, a few milliseconds at a time; those that are blocked are looked at
+        from here. `timeout` is in seconds: the tasks that there was no time for are counted as `left_out`.
+        """
+        return (
+            self._snapshots.take(timeout=timeout)
+            if self.active
+            else Snapshot(time_ns=time.time_ns(), now_ns=time.monotonic_ns())
+        )
 
     def close(self, *, timeout: float = 2.0) -> bool:
         """Put everything back as it was found, and flush. Closing twice changes nothing.
@@ -215,6 +237,23 @@ class Session:
             self._pump.start()
         self._returns.let_go()
 
+    def _wire_looks(self) -> None:
+        telling = Telling(self._observations, self._clock.wall_ns, self._identified_task)
+        interval_s = self.config.look_interval
+        self._looks = Looks(
+            Deadlocks(check, telling, interval_ns=int(interval_s * 1e9)),
+            HungTasks(self.config.hung_after, self._observations, self._repeats, self._clock.wall_ns),
+            self._returns,
+            interval_s=interval_s,
+        )
+        self._snapshots = Snapshots(
+            self._ledgers.opened,
+            self._looks.entries,
+            self._returns,
+            self._clock.wall_ns,
+            self._watch.health.age_ns_of,
+        )
+
     # Signals.
 
     def _wire_metrics(self, provider: Any, version: str) -> None:
@@ -232,6 +271,7 @@ class Session:
             observed={
                 **loops_observed(self._watch.health),
                 **levels_of(LEVELS, self._hooks.executors.levels),
+                **findings_observed(self._looks.active),
             },
         )
         self._meter_provider = provider
@@ -273,6 +313,7 @@ class Session:
         self._join_readers()
         self._absorb()
         self._hooks.look()
+        self._looks.look(self._ledgers.opened())
 
     def _join_readers(self) -> None:
         provider = self._meter_provider or metrics.get_meter_provider()
@@ -367,6 +408,7 @@ class Session:
         self._pid = os.getpid()
         self._hooks.forget()
         self._watch.forget()
+        self._looks.forget()
         self._traces.forget()
         self._faults = faults.count
         self._metrics.forget()

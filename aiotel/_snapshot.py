@@ -6,12 +6,13 @@ or a primitive has while it lives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from .observations import Frame, TaskFacts
 
 __all__ = [
+    "Deadlock",
     "Held",
     "LoopView",
     "Primitive",
@@ -131,3 +132,19 @@ class Snapshot:
     tasks: tuple[TaskView, ...] = ()
     left_out: int = 0
     """So many tasks did not fit, or took too long to look at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlock:
+    """Tasks that wait for each other, by their ids; two that are equal are the same deadlock at two moments.
+
+    Each of `cycle` waits for the next, and the last for the first. `victims` wait behind them, the nearest
+    first. `certain` says that nobody else could release what they wait for. `deadline_ns` (monotonic) is when
+    a timeout of a task that waits for one of them will end it. `waits` is what each waits for.
+    """
+
+    cycle: tuple[int, ...]
+    victims: tuple[int, ...] = ()
+    certain: bool = True
+    deadline_ns: int | None = field(default=None, compare=False)
+    waits: tuple[tuple[int, ...], ...] = ()

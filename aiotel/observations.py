@@ -11,10 +11,16 @@ __all__ = [
     "Cancellation",
     "CancelledBy",
     "Cause",
+    "DeadlockEnd",
+    "DeadlockKind",
+    "DeadlockResolved",
+    "Deadlocked",
     "DestroyedPending",
+    "Entangled",
     "ExceptionFacts",
     "Failure",
     "Frame",
+    "Hung",
     "NeverAwaited",
     "NeverStarted",
     "NotClosed",
@@ -54,6 +60,10 @@ Unstarted = Literal["closed", "not running", "ended"]
 
 Cause = Literal["cpu", "sleep", "io", "lock", "gil", "gc", "descheduled", "import", "crowded"]
 """Why a loop was blocked: the values of `asyncio.stall.cause`."""
+DeadlockKind = Literal["cycle", "total"]
+"""Tasks wait for each other; or nothing at all can wake the loop any more. `asyncio.deadlock.kind`."""
+DeadlockEnd = Literal["cancelled", "task ended", "released", "loop closed"]
+"""How a deadlock ended: `asyncio.deadlock.end`."""
 CallbackType = Literal["task", "callback", "timer", "reader"]
 """What of a loop ran: the values of `asyncio.callback.type`."""
 
@@ -331,3 +341,81 @@ class Recovered:
     """Where most of the threads were."""
     time_ns: int
     context: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hung:
+    """A task has waited for `seconds`, which is longer than the `limit_s` that was set for it.
+
+    `kind` is what it waits for, `what` the library's function that waits (`Queue.get`), `at` the line of the
+    program's that called that; `stack` goes from the task's coroutine to there and beyond. `holds` says which
+    locks it holds meanwhile, and since which line.
+    """
+
+    task: TaskFacts
+    kind: str
+    what: str
+    at: Frame | None
+    seconds: float
+    limit_s: float
+    stack: tuple[Frame, ...]
+    holds: tuple[tuple[str, Frame | None], ...]
+    time_ns: int
+    context: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entangled:
+    """A task of a deadlock: what it `holds` (each since the line at which it was acquired), and waits for.
+
+    What is held and waited for has a letter of its own in the deadlock (`Lock A`). `waits_for_tasks` are the
+    places of those that could end its wait, by their holding or by their end, counted from 1 through the
+    cycle and on through the victims.
+    """
+
+    task: TaskFacts
+    waits_for: str
+    waits_at: Frame | None
+    waits_for_tasks: tuple[int, ...]
+    seconds: float
+    holds: tuple[tuple[str, Frame | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlocked:
+    """Tasks wait for each other, each of `cycle` for the next; `victims` wait behind them.
+
+    Of the kind `total` there need be no cycle: all tasks of a loop that nothing can wake any more are
+    victims. `left_out` counts those that are not told. `certain` says that nothing but a cancellation can end
+    it; else a task that is not known to hold a lock might release it. In `seconds_left` a timeout will.
+    """
+
+    kind: DeadlockKind
+    cycle: tuple[Entangled, ...]
+    victims: tuple[Entangled, ...]
+    left_out: int
+    certain: bool
+    seconds_left: float | None
+    time_ns: int
+    context: None = None
+
+    @property
+    def task(self) -> TaskFacts | None:
+        """The first of them: the log belongs to its span."""
+        return next((each.task for each in (*self.cycle, *self.victims)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlockResolved:
+    """A deadlock that was told is over, after so many seconds."""
+
+    deadlock: Deadlocked
+    end: DeadlockEnd
+    seconds: float
+    time_ns: int
+    context: None = None
+
+    @property
+    def task(self) -> TaskFacts | None:
+        """As that of the deadlock."""
+        return self.deadlock.task

@@ -129,7 +129,17 @@ def test_what_alerts_are_made_of_is_there_before_anything_happens(telemetry: Tel
 
     kinds = {point.attributes["asyncio.finding.kind"]: point.value for point in points["asyncio.findings"]}
     assert kinds == dict.fromkeys(
-        ["destroyed_pending", "never_started", "not_closed", "swallowed", "slow_cancellation", "starved"], 0
+        [
+            "destroyed_pending",
+            "never_started",
+            "not_closed",
+            "swallowed",
+            "slow_cancellation",
+            "starved",
+            "hung",
+            "deadlock",
+        ],
+        0,
     )
     assert [point.value for point in points["asyncio.coroutine.never_awaited"]] == [0]
     assert [point.value for point in points["asyncio.exceptions.handled"]] == [0]

@@ -33,6 +33,9 @@ _UNBOUND: Final = frozenset({FunctionType, MethodDescriptorType, WrapperDescript
 _BLOCKS: Final = 64
 """So many blocks around one instruction are looked for."""
 
+_NEAR: Final = 16
+"""So many bytes before where a coroutine stands is what made it stand there."""
+_AWAIT: Final = dis.opmap["GET_AWAITABLE"]
 _PUSH: Final = dis.opmap["PUSH_EXC_INFO"]
 _EXCEPT: Final = dis.opmap["WITH_EXCEPT_START"]
 
@@ -52,10 +55,12 @@ def blocks_of(referents: list[Any], code: CodeType, instruction: int) -> list[Bl
     """
     lines = _lines(code, instruction)
     managers = list(_managers(referents)) if lines else []
-    # One more than there are handlers is still being entered, or is being left.
-    if len(managers) not in (len(lines), len(lines) + 1):
+    # One more than there are handlers: that is still being entered, or is being left because of an exception.
+    if len(managers) == len(lines) + 1 and _passes(code, instruction):
+        managers.pop()
+    if len(managers) != len(lines):
         return []
-    return [Block(manager, line) for manager, line in zip(managers, lines, strict=False)]
+    return [Block(manager, line) for manager, line in zip(managers, lines, strict=True)]
 
 
 def _managers(referents: list[Any]) -> Iterator[Any]:
@@ -87,6 +92,16 @@ def _lines(code: CodeType, instruction: int) -> tuple[int, ...]:
 def _is_of_with(instructions: bytes, at: int) -> bool:
     """Whether the handler at this offset is that of a `with`."""
     return instructions[at] == _PUSH and instructions[at + 2] == _EXCEPT
+
+
+@lru_cache(1024)
+def _passes(code: CodeType, instruction: int) -> bool:
+    """Whether what is awaited at this instruction is an `__aenter__` or an `__aexit__`."""
+    instructions = code.co_code
+    for at in range(instruction, max(instruction - _NEAR, -1), -2):
+        if instructions[at] == _AWAIT:
+            return instructions[at + 1] != 0  # 1 where a block is entered, 2 where it is left
+    return False
 
 
 def _exception_table(code: CodeType) -> list[tuple[int, int, int]]:

@@ -9,8 +9,11 @@ from .._config import Config
 from .._measured import Attributes
 from ..observations import (
     BlockingCall,
+    Deadlocked,
+    DeadlockResolved,
     DestroyedPending,
     Failure,
+    Hung,
     NeverAwaited,
     NeverStarted,
     NotClosed,
@@ -25,8 +28,10 @@ from ..observations import (
 from .blocking import BlockingCalls
 from .cancellations import CANCELLATION_KINDS, UnfinishedCancellations
 from .coroutines import NeverAwaiteds
+from .deadlocks import DEADLOCK_KINDS, DeadlockResolveds, Deadlocks
 from .executors import EXECUTOR_KINDS, Recovereds, Starveds
 from .failures import Failures
+from .hung import HUNG_KINDS, Hungs
 from .lives import FINDINGS, Destroyeds, NotCloseds, Unstarteds
 from .reports import Sort
 from .retrievals import Retrievals, Unretrieveds
@@ -34,7 +39,7 @@ from .stalls import StallEnds, Stalls
 
 __all__ = ["KINDS", "Counters", "sorts"]
 
-KINDS: Final = (*FINDINGS, *CANCELLATION_KINDS, *EXECUTOR_KINDS)
+KINDS: Final = (*FINDINGS, *CANCELLATION_KINDS, *EXECUTOR_KINDS, *HUNG_KINDS, *DEADLOCK_KINDS)
 """The kinds of findings, which are counted from the start."""
 
 
@@ -71,6 +76,9 @@ def sorts(counters: Counters, config: Config) -> Mapping[type, Sort]:
         NotClosed: NotCloseds(counters.count_finding),
         Starved: Starveds(counters.count_finding),
         Recovered: Recovereds(),
+        Hung: Hungs(counters.count_finding),
+        Deadlocked: Deadlocks(counters.count_finding),
+        DeadlockResolved: DeadlockResolveds(),
         Stall: Stalls(),
         StallEnded: StallEnds(),
         BlockingCall: BlockingCalls(counters.count),

@@ -30,6 +30,7 @@ _LEVELS: Final = {
     names.EXECUTOR_THREAD_COUNT: ("{thread}", "Threads of the pools that loops use."),
     names.EXECUTOR_THREAD_LIMIT: ("{thread}", "How many threads these pools may have."),
     names.EXECUTOR_QUEUE_SIZE: ("{call}", "Calls that wait for a thread of these pools."),
+    names.FINDING_ACTIVE: ("{finding}", "Suspected bugs that are not over."),
     names.EVENTLOOP_HANDLE_COUNT: ("{handle}", "Callbacks that wait for their turn or their time."),
 }
 _GAUGES: Final = {

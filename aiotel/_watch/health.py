@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Final
 
 from .._inspect.glances import glance, size_of
+from .._ledger import Ledger
 from .._measured import Handles, Times
 from .watched import Watched
 
@@ -74,6 +75,12 @@ class Health:
         """Since when the loop that has been stuck for longest has not gone on."""
         now_ns = self._clock()
         return max((watched.age_ns(now_ns) for watched in self._watched() if not watched.gone), default=0)
+
+    def age_ns_of(self, ledger: Ledger) -> int:
+        """Since when this loop has not gone on; 0 where it does, or is not watched."""
+        now_ns = self._clock()
+        found = (watched for watched in self._watched() if watched.ledger is ledger and not watched.gone)
+        return next((watched.age_ns(now_ns) for watched in found), 0)
 
     def handles(self) -> Handles:
         """How many callbacks wait, on the loops that show them."""

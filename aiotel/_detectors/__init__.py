@@ -1,0 +1,1 @@
+"""Pure functions from snapshots to findings: no clock, no I/O, no asyncio."""

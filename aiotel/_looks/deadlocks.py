@@ -1,0 +1,139 @@
+"""Follow deadlocks from the first look that shows one to their end: told once, after two equal looks.
+
+The first look is made of what each task showed when it was found not to move. Where that is a deadlock, the
+tasks concerned are looked at once more, all at the same moment, an interval later: what is the same then is
+told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from .._snapshot import Deadlock, Snapshot
+from .settled import Entry, Settled
+from .telling import Telling, Told
+from .views import seen_anew, with_owners
+
+__all__ = ["Deadlocks"]
+
+Check = Callable[[Snapshot], Iterable[Deadlock]]
+
+
+class _Suspected:
+    """A deadlock that one look has shown."""
+
+    def __init__(self, deadlock: Deadlock, since_ns: int) -> None:
+        self.deadlock = deadlock
+        self.since_ns = since_ns
+        self.seen_again = False
+
+    def is_shown_by(self, deadlocks: Iterable[Deadlock]) -> bool:
+        """Whether another look shows the same: there may be more tasks behind it by now."""
+        return any(
+            found.cycle == self.deadlock.cycle
+            and found.waits[: len(found.cycle)] == self.deadlock.waits[: len(found.cycle)]
+            and set(self.deadlock.victims) <= set(found.victims)
+            for found in deadlocks
+        )
+
+
+class _Loop:
+    """The deadlocks of one loop."""
+
+    def __init__(self) -> None:
+        self.checked = -1
+        """The changes of its tasks when they were checked last."""
+        self.suspected: list[_Suspected] = []
+        self.told: list[Told] = []
+        """Those that last."""
+
+
+class Deadlocks:
+    """Finds the deadlocks of a session's loops."""
+
+    def __init__(self, check: Check, telling: Telling, *, interval_ns: int) -> None:
+        self._check = check
+        self._telling = telling
+        self._interval_ns = interval_ns
+        self._loops: dict[int, _Loop] = {}
+
+    def active(self) -> int:
+        """How many there are."""
+        return sum(len(loop.told) for loop in self._loops.values())
+
+    def look(self, settled: Settled, now_ns: int) -> None:
+        """See which of them are over. After each round."""
+        loop = self._loops.setdefault(id(settled), _Loop())
+        for told in list(loop.told):
+            moved = [entry for key, entry in told.entries.items() if settled.entries.get(key) is not entry]
+            if any(entry.key in told.deadlock.cycle for entry in moved):
+                loop.told.remove(told)
+                self._telling.resolve(told, moved, settled.ledger, now_ns)
+
+    def consider(self, settled: Settled, now_ns: int) -> Callable[[Any], None] | None:
+        """Check what has changed; gives the look that the loop is to take, where that is wanted."""
+        loop = self._loops.setdefault(id(settled), _Loop())
+        if loop.checked != settled.changes:
+            loop.checked = settled.changes
+            self._suspect(loop, settled, now_ns)
+        for suspected in list(loop.suspected):
+            if now_ns - suspected.since_ns < self._interval_ns:
+                continue
+            if not suspected.seen_again:
+                return partial(self._see_again, settled, suspected)
+            loop.suspected.remove(suspected)
+            self._judge(loop, settled, suspected, now_ns)
+        return None
+
+    def conclude(self, settled: Settled, now_ns: int) -> None:
+        """The loop was closed."""
+        loop = self._loops.pop(id(settled), None)
+        for told in () if loop is None else loop.told:
+            self._telling.resolve(told, list(told.entries.values()), None, now_ns)
+
+    def forget(self) -> None:
+        """In a child process: they are the parent's."""
+        self._loops = {}
+
+    def _suspect(self, loop: _Loop, settled: Settled, now_ns: int) -> None:
+        found = [deadlock for deadlock in self._found(settled, now_ns) if not _is_told(deadlock, loop.told)]
+        known = [suspected for suspected in loop.suspected if suspected.is_shown_by(found)]
+        cycles = {suspected.deadlock.cycle for suspected in known}
+        new = [_Suspected(deadlock, now_ns) for deadlock in found if deadlock.cycle not in cycles]
+        loop.suspected = [*known, *new]
+
+    def _found(self, settled: Settled, now_ns: int) -> tuple[Deadlock, ...]:
+        views = with_owners(list(settled.entries.values()))
+        return tuple(self._check(Snapshot(time_ns=0, now_ns=now_ns, tasks=tuple(views)))) if views else ()
+
+    def _judge(self, loop: _Loop, settled: Settled, suspected: _Suspected, now_ns: int) -> None:
+        """Tell it, if the second look shows the same; where not, all are checked anew."""
+        loop.checked = -1
+        entries = _entries(settled, suspected.deadlock)
+        if entries is None or not suspected.is_shown_by(self._found(settled, now_ns)):
+            return
+        if all(entry.waits_still() for entry in entries.values()):
+            loop.told.append(self._telling.tell(suspected.deadlock, entries, now_ns))
+
+    # On the loop's thread.
+
+    def _see_again(self, settled: Settled, suspected: _Suspected, loop: Any) -> None:
+        entries = _entries(settled, suspected.deadlock)
+        if entries is not None:
+            seen_anew(entries.values(), loop)
+        suspected.seen_again = True
+
+
+def _entries(settled: Settled, deadlock: Deadlock) -> dict[int, Entry] | None:
+    """The tasks of a deadlock; None where one of them is not where it was."""
+    keys = (*deadlock.cycle, *deadlock.victims)
+    found = {key: entry for key in keys if (entry := settled.entries.get(key)) is not None}
+    return found if len(found) == len(keys) else None
+
+
+def _is_told(deadlock: Deadlock, told: Iterable[Told]) -> bool:
+    """Whether it is one that was told, which may have got more victims since."""
+    tasks = {*deadlock.cycle, *deadlock.victims}
+    return any(tasks.intersection(each.deadlock.cycle) for each in told)

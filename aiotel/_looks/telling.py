@@ -1,0 +1,173 @@
+"""Say of a deadlock who holds and waits for what, as plain data, and note it on the spans of all involved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from .._ledger import Ledger
+from .._mailbox import Mailbox
+from .._record import Record
+from .._signals import names
+from .._snapshot import Deadlock, Held, Primitive, TaskView
+from ..observations import Deadlocked, DeadlockEnd, DeadlockResolved, Entangled, TaskFacts
+from .settled import Entry
+
+__all__ = ["Telling", "Told"]
+
+MOST: Final = 100
+"""So many tasks of a deadlock are told one by one."""
+
+
+class Told:
+    """A deadlock that was told, and its tasks."""
+
+    def __init__(
+        self, deadlock: Deadlock, entries: dict[int, Entry], observed: Deadlocked, now_ns: int
+    ) -> None:
+        self.deadlock = deadlock
+        self.entries = entries
+        self.observed = observed
+        self.since_ns = min((entry.since_ns for entry in entries.values()), default=now_ns)
+
+
+class Telling:
+    """Tells deadlocks, and that they are over."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox[Any],
+        wall_ns: Callable[[int], int],
+        identified: Callable[[TaskFacts], TaskFacts],
+    ) -> None:
+        self._mailbox = mailbox
+        self._wall_ns = wall_ns
+        self._identified = identified
+        """Gives a task its ids, where it is only to be decided whether it has a span."""
+
+    def tell(self, deadlock: Deadlock, entries: dict[int, Entry], now_ns: int) -> Told:
+        """Tell it, and note it on the spans."""
+        views = {key: self._view(entry) for key, entry in entries.items()}
+        tasks = [*deadlock.cycle, *deadlock.victims]
+        tangled = entangled(tasks[:MOST], views, now_ns)
+        observed = Deadlocked(
+            kind="cycle",
+            cycle=tangled[: len(deadlock.cycle)],
+            victims=tangled[len(deadlock.cycle) :],
+            left_out=max(0, len(tasks) - MOST),
+            certain=deadlock.certain,
+            seconds_left=_seconds_left(deadlock, now_ns),
+            time_ns=self._wall_ns(now_ns),
+        )
+        told = Told(deadlock, entries, observed, now_ns)
+        self._note(told, views, now_ns)
+        self._mailbox.put(observed)
+        return told
+
+    def _view(self, entry: Entry) -> TaskView:
+        view: TaskView = entry.view
+        return replace(view, task=self._identified(view.task)) if view.task.undecided is not None else view
+
+    def resolve(self, told: Told, moved: Iterable[Entry], ledger: Ledger | None, now_ns: int) -> None:
+        """Tell that it is over; without a ledger, because its loop was closed."""
+        end: DeadlockEnd = "loop closed" if ledger is None else _end(moved, ledger)
+        self._mailbox.put(
+            DeadlockResolved(
+                deadlock=told.observed,
+                end=end,
+                seconds=(now_ns - told.since_ns) / 1e9,
+                time_ns=self._wall_ns(now_ns),
+            )
+        )
+
+    def _note(self, told: Told, views: Mapping[int, TaskView], now_ns: int) -> None:
+        cycle = [f"{views[key].task.function} ({views[key].task.name})" for key in told.deadlock.cycle[:MOST]]
+        for key, entry in told.entries.items():
+            note = getattr(entry.record, "note", None)
+            waiting = views[key].waiting
+            if note is None or waiting is None:
+                continue
+            attributes = {
+                names.DEADLOCK_CYCLE: cycle,
+                names.DEADLOCK_VICTIM: key not in told.deadlock.cycle,
+                names.WAITING_FOR: waiting.kind,
+                names.TASK_WAITING_DURATION: (now_ns - waiting.since_ns) / 1e9,
+            }
+            note(names.DEADLOCK, attributes, time_ns=self._wall_ns(now_ns))
+
+
+def entangled(tasks: list[int], views: Mapping[int, TaskView], now_ns: int) -> tuple[Entangled, ...]:
+    """What each of these holds and waits for.
+
+    Locks are told apart by letters, tasks by their numbers here.
+    """
+    letters = _letters(views[key] for key in tasks)
+    numbers = {key: number for number, key in enumerate(tasks, 1)}
+    holders: dict[int, list[int]] = {}
+    for key in tasks:
+        for held in views[key].holds:
+            holders.setdefault(held.primitive.id, []).append(numbers[key])
+    return tuple(_entangled(views[key], letters, numbers, holders, now_ns) for key in tasks)
+
+
+def _entangled(
+    view: TaskView,
+    letters: Mapping[int, str],
+    numbers: Mapping[int, int],
+    holders: Mapping[int, list[int]],
+    now_ns: int,
+) -> Entangled:
+    waiting = view.waiting
+    primitive = None if waiting is None else waiting.primitive
+    if waiting is None:
+        return Entangled(task=view.task, waits_for="", waits_at=None, waits_for_tasks=(), seconds=0.0)
+    tasks = holders.get(primitive.id, ()) if primitive is not None else map(numbers.get, waiting.tasks)
+    return Entangled(
+        task=view.task,
+        holds=tuple((_named(held, letters), held.at) for held in _worth_telling(view.holds, letters)),
+        waits_for=waiting.kind if primitive is None else f"{primitive.name} {letters[primitive.id]}",
+        waits_at=waiting.at,
+        waits_for_tasks=tuple(task for task in tasks if task is not None),
+        seconds=(now_ns - waiting.since_ns) / 1e9,
+    )
+
+
+def _worth_telling(holds: Iterable[Held], letters: Mapping[int, str]) -> Iterable[Held]:
+    return (held for held in holds if held.primitive.id in letters)
+
+
+def _named(held: Held, letters: Mapping[int, str]) -> str:
+    return f"{held.primitive.name} {letters[held.primitive.id]}"
+
+
+def _letters(views: Iterable[TaskView]) -> dict[int, str]:
+    """A, B, ... for each primitive that is waited for or held."""
+    found: dict[int, str] = {}
+    for view in views:
+        waited: list[Primitive] = []
+        if view.waiting is not None and view.waiting.primitive is not None:
+            waited.append(view.waiting.primitive)
+        for primitive in [*(held.primitive for held in view.holds), *waited]:
+            found.setdefault(primitive.id, _letter(len(found)))
+    return found
+
+
+def _letter(number: int) -> str:
+    return chr(ord("A") + number) if number < 26 else f"#{number + 1}"
+
+
+def _seconds_left(deadlock: Deadlock, now_ns: int) -> float | None:
+    return None if deadlock.deadline_ns is None else max(0.0, (deadlock.deadline_ns - now_ns) / 1e9)
+
+
+def _end(moved: Iterable[Entry], ledger: Ledger) -> DeadlockEnd:
+    """How it has ended, by the first of those that have moved."""
+    for entry in moved:
+        record = entry.record
+        outcome = getattr(record, "outcome", None) if isinstance(record, Record) else None
+        if outcome == "cancelled":
+            return "cancelled"
+        if entry.key not in ledger.live:
+            return "task ended"
+    return "released"
