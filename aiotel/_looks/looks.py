@@ -60,6 +60,8 @@ class Looks:
         self._clock = clock
         self._cpu_clock = cpu_clock
         self._loops: dict[int, _Loop] = {}
+        self.rounds = 0
+        """How often the tasks of a loop were compared with what they were before."""
 
     def look(self, ledgers: Iterable[Ledger]) -> None:
         """Go on looking; several times a second."""
@@ -102,31 +104,35 @@ class Looks:
             settled.look(now_ns, older_ns=self._interval_ns, most=NEW)
             rest_ns = SHARE * (self._cpu_clock() - before_ns)
             loop.next_ns = now_ns + max(self._interval_ns, rest_ns)
+            self.rounds += 1
             self._hung.look(settled, now_ns)
             self._deadlocks.look(settled, now_ns)
-        if settled.fresh:
-            self._ask(loop, partial(see, settled.fresh))
-            return
         doubtful = self._deadlocks.consider(settled, now_ns)
-        if doubtful is not None:
+        if settled.fresh or doubtful is not None:
             self._ask(loop, doubtful)
 
     def _closed(self, loop: _Loop, now_ns: int) -> None:
         self._deadlocks.conclude(loop.settled, now_ns)
         self._hung.conclude(loop.settled)
 
-    def _ask(self, loop: _Loop, look: Callable[[Any], None]) -> None:
+    def _ask(self, loop: _Loop, doubtful: Callable[[Any], None] | None) -> None:
         loop.asked = True
-        if not ask(loop.settled.ledger, partial(self._answer, loop, look), self._returns):
+        if not ask(loop.settled.ledger, partial(self._answer, loop, doubtful), self._returns):
             loop.asked = False
 
     # On the loop's thread.
 
-    def _answer(self, loop: _Loop, look: Callable[[Any], None]) -> None:
+    def _answer(self, loop: _Loop, doubtful: Callable[[Any], None] | None) -> None:
         try:
-            running: Any = loop.settled.ledger.loop()
-            if running is not None:
-                look(running)
+            settled = loop.settled
+            running: Any = settled.ledger.loop()
+            if running is None:
+                return
+            if doubtful is not None:
+                doubtful(running)
+            if settled.fresh:
+                see(settled.fresh, running)
+                settled.changes += 1
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)
         finally:
