@@ -90,7 +90,12 @@ def _behind(
 
 
 def _deadline(graph: Graph, knot: list[int]) -> int | None:
-    """When a timeout will end it: that of a task whose cancellation is handed on to one of these."""
+    """When a timeout will end it: that of a task whose cancellation is handed on to one of these.
+
+    Where tasks await each other it is handed round until Python gives up (`RecursionError`): it ends none.
+    """
+    if graph.cancels_in_circles(knot):
+        return None
     reached = set(knot)
     left = deque(knot)
     deadlines = []

@@ -49,6 +49,15 @@ class Graph:
                     self._cancelled_by[end].append(view.id)
         return self._cancelled_by.get(task, [])
 
+    def cancels_in_circles(self, tasks: list[int]) -> bool:
+        """Whether the cancellation of one of these could come back to it."""
+        inside = set(tasks)
+        handed_on = {task: [end for end in _cancels(self.tasks[task]) if end in inside] for task in tasks}
+        return any(
+            len(component) > 1 or component[0] in handed_on[component[0]]
+            for component in components(handed_on)
+        )
+
     def deadline_of(self, task: int) -> int | None:
         """When a timeout of the task's own cancels it."""
         waiting = self.tasks[task].waiting

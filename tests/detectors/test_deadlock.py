@@ -114,7 +114,7 @@ def test_a_lock_off_the_cycle_that_somebody_may_release_makes_it_uncertain() -> 
     assert [((1, 2), (3,), False)] == [(each.cycle, each.victims, each.certain) for each in found]
 
 
-KNOT = task(1, waits([2], "task")), task(2, waits([1], "task"))
+KNOT = task(1, waits([2], "task"), held(B)), task(2, waits(B))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ KNOT = task(1, waits([2], "task")), task(2, waits([1], "task"))
         # Its timeout would leave the tasks alone.
         ([task(3, waits([1], "wait", deadline_ns=9, library="wait"))], None),
         # Its timeout cancels one that waits behind the deadlock, and nothing more.
-        ([task(3, waits([4], "task", deadline_ns=9)), task(4, waits(A)), task(1, waits([2]), held(A))], None),
+        ([task(3, waits([4], "task", deadline_ns=9)), task(4, waits(B))], None),
     ],
     ids=["direct", "the first", "through others", "wait_for", "asyncio.wait", "of a victim only"],
 )
@@ -137,6 +137,14 @@ def test_a_timeout_ends_it_whose_cancellation_is_handed_on(
     (found,) = check(snapshot(*KNOT, *others))
 
     assert deadline_ns == found.deadline_ns
+
+
+def test_no_timeout_ends_it_where_tasks_await_each_other() -> None:
+    """The cancellation would go round and round: a RecursionError, and all of them wait on."""
+    ring = task(1, waits([2], "task")), task(2, waits([1], "task"))
+    (found,) = check(snapshot(*ring, task(3, waits([1], "task", deadline_ns=9))))
+
+    assert found.deadline_ns is None
 
 
 def test_a_deadline_makes_no_other_deadlock_of_it() -> None:

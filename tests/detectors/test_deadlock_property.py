@@ -165,6 +165,9 @@ def test_a_deadline_is_that_of_a_task_whose_cancellation_reaches_the_knot(tasks:
     by_id = {view.id: view for view in tasks}
     for deadlock in check(snapshot(*tasks)):
         knot = _closure(ends, deadlock.cycle[0])
+        if any(number in hands_on_to(by_id[number], by_id) for number in knot):
+            assert deadlock.deadline_ns is None
+            continue
         deadlines = [
             view.waiting.deadline_ns
             for view in tasks
