@@ -15,7 +15,17 @@ from .._record import AnyRecord, line_of
 from ..observations import Frame, TaskFacts
 from .loops import LEDGER
 
-__all__ = ["Hold", "Owner", "Wait", "frame_of", "function_at", "hold_by", "line_above", "task_waiting"]
+__all__ = [
+    "Hold",
+    "Line",
+    "Owner",
+    "Wait",
+    "frame_of",
+    "function_at",
+    "hold_by",
+    "line_above",
+    "task_waiting",
+]
 
 # Modules whose frames lie between the program's line and what takes a lock.
 _PLUMBING: Final = frozenset({"asyncio.locks", "asyncio.tasks", "asyncio.timeouts", "contextlib"})

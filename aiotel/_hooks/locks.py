@@ -11,23 +11,18 @@ import asyncio
 import sys
 import time
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Any
 
 from .._complaints import complaints
-from .._ledger import DURATIONS
-from .._mailbox import Mailbox
-from .holds import Hold, Owner, Wait, function_at, hold_by, line_above, task_waiting
+from .followed import KNOWN, Followed
+from .holds import Hold, Owner, Wait, hold_by, line_above, task_waiting
+from .lock_times import LockTimes
 from .long_holds import LongHolds
 from .loops import Detach
 from .semaphores import GRANT, Permits
 from .setters import LookedUp, Setter, place
 
 __all__ = ["Locks"]
-
-KNOWN: Final = 65536
-"""So many locks, semaphores and waits are followed at once."""
-FEW: Final = 1024
-"""Up to so many, nobody looks which of them are no more."""
 
 
 class Locks:
@@ -40,18 +35,11 @@ class Locks:
         self, *, only: Any = None, measure: bool = False, long_holds: LongHolds | None = None
     ) -> None:
         self._only = only
-        self._measure = measure
+        self._times = LockTimes() if measure else None
         self._long = long_holds
-        self._held: dict[int, Hold] = {}
-        self._permits: dict[int, Permits] = {}
+        self._known = Followed()
         self._waits: dict[int, Wait] = {}
         """By the id of the task. Of a wait that was cancelled nobody hears: it stays until the next."""
-        self._waited: Mailbox[tuple[Any, int]] = Mailbox(DURATIONS)
-        self._lasted: Mailbox[tuple[Any, int]] = Mailbox(DURATIONS)
-        self._full = 0
-        self._look_at = FEW
-        self._skip = 0
-        """So many times it is not looked again which are no more: nearly all are not."""
         self._attached = False
 
     def attach(self) -> Detach:
@@ -80,10 +68,10 @@ class Locks:
 
     def owners_of(self, primitive_id: int) -> tuple[Owner, ...]:
         """Who holds this lock or semaphore: all of them, or none where that is not certain."""
-        hold = self._held.get(primitive_id)
+        hold = self._known.held.get(primitive_id)
         if hold is not None:
             return () if hold.primitive() is None else (hold.owner(),)
-        permits = self._permits.get(primitive_id)
+        permits = self._known.permits.get(primitive_id)
         semaphore = None if permits is None else permits.primitive()
         if permits is None or semaphore is None or not permits.certain(semaphore._value):
             return ()
@@ -91,8 +79,8 @@ class Locks:
 
     def held_by(self, task_id: int) -> frozenset[int]:
         """The ids of the locks, and of the semaphores with one permit, that this task holds."""
-        holds = list(self._held.items())
-        for key, permits in list(self._permits.items()):
+        holds = list(self._known.held.items())
+        for key, permits in list(self._known.permits.items()):
             if permits.free == 1 and permits.exact:
                 holds.extend((key, hold) for hold in permits.holds)
         return frozenset(
@@ -105,23 +93,22 @@ class Locks:
 
     def take(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
         """How long tasks have waited, and held, in ns, by the function that acquired; since the last time."""
-        return _by_function(self._waited), _by_function(self._lasted)
+        return ({}, {}) if self._times is None else self._times.take()
 
     def dropped(self) -> int:
         """How much there was no place for."""
-        return self._waited.dropped + self._lasted.dropped + self._full
+        return self._known.full + (0 if self._times is None else self._times.dropped())
 
     def look(self) -> None:
         """Have loops look at holds that take long while others wait."""
         if self._long is not None:
             waits = [(wait.primitive, wait.since_ns) for wait in list(self._waits.values())]
-            self._long.look(list(self._held.items()), waits, self._visit)
+            self._long.look(list(self._known.held.items()), waits, self._visit)
 
     def forget(self) -> None:
         """In a child process: the tasks are the parent's."""
-        self._held, self._permits, self._waits = {}, {}, {}
-        self._waited, self._lasted = Mailbox(DURATIONS), Mailbox(DURATIONS)
-        self._full, self._look_at = 0, FEW
+        self._known, self._waits = Followed(), {}
+        self._times = None if self._times is None else LockTimes()
 
     # On the thread of a loop.
 
@@ -139,26 +126,26 @@ class Locks:
     def _lock_changed(self, lock: Any, before: Any, locked: Any) -> None:
         key = id(lock)
         if before is None:
-            self._born(key)
-        hold = self._held.pop(key, None)
+            self._known.born(key)
+        hold = self._known.held.pop(key, None)
         if hold is not None:
             self._over(hold, lock)
         if not locked:
             return
         task, loop = self._here()
-        if task is not None and self._room(self._held):
+        if task is not None and self._known.room(self._known.held):
             frame = sys._getframe(2)
             wait = self._wait_of(task, key, frame)
-            self._held[key] = self._hold(task, loop, lock, line_above(frame), wait)
+            self._known.held[key] = self._hold(task, loop, lock, line_above(frame), wait)
 
     def _value_changed(self, semaphore: Any, before: Any, value: Any) -> None:
         key = id(semaphore)
         if before is None:
-            self._born(key)
-            if self._room(self._permits):
-                self._permits[key] = Permits(semaphore, value, exact=True)
+            self._known.born(key)
+            if self._known.room(self._known.permits):
+                self._known.permits[key] = Permits(semaphore, value, exact=True)
             return
-        permits = self._permits.get(key)
+        permits = self._known.permits.get(key)
         if permits is None or permits.primitive() is not semaphore:
             permits = self._met(semaphore, key, before)
             if permits is None:
@@ -176,10 +163,10 @@ class Locks:
 
     def _met(self, semaphore: Any, key: int, value: int) -> Permits | None:
         """A semaphore that is older than the session."""
-        if not self._room(self._permits):
+        if not self._known.room(self._known.permits):
             return None
         free = getattr(semaphore, "_bound_value", None)
-        permits = self._permits[key] = Permits(semaphore, free, exact=free == value)
+        permits = self._known.permits[key] = Permits(semaphore, free, exact=free == value)
         return permits
 
     def _permit(self, semaphore: Any, key: int, frame: Any) -> Hold | None:
@@ -198,13 +185,13 @@ class Locks:
 
     def _hold(self, task: Any, loop: Any, primitive: Any, line: Any, wait: Wait | None) -> Hold:
         hold = hold_by(task, loop, primitive, line)
-        if self._measure and line is not None:
-            self._waited.put((line, 0 if wait is None else hold.since_ns - wait.since_ns))
+        if self._times is not None and line is not None:
+            self._times.waited.put((line, 0 if wait is None else hold.since_ns - wait.since_ns))
         return hold
 
     def _over(self, hold: Hold, lock: Any) -> None:
-        if self._measure and hold.line is not None:
-            self._lasted.put((hold.line, time.monotonic_ns() - hold.since_ns))
+        if self._times is not None and hold.line is not None:
+            self._times.held.put((hold.line, time.monotonic_ns() - hold.since_ns))
         if self._long is not None and lock is not None:
             self._long.over(hold, lock, self._waits)
 
@@ -222,43 +209,17 @@ class Locks:
             return None, None
         return asyncio.current_task(loop), loop
 
-    def _born(self, key: int) -> None:
-        """What had this id before is no more."""
-        self._held.pop(key, None)
-        self._permits.pop(key, None)
-
-    def _room(self, table: dict[int, Any]) -> bool:
-        """Whether one more can be followed, once those are forgotten that are no more."""
-        if len(table) < self._look_at:
-            return True
-        if self._skip:
-            self._skip -= 1
-        else:
-            self._bury()
-            self._skip = FEW if self._look_at == KNOWN else 0
-        if len(table) < self._look_at:
-            return True
-        self._full += 1
-        return False
-
-    def _bury(self) -> None:
-        for key, hold in list(self._held.items()):
-            if hold.primitive() is None:
-                self._held.pop(key, None)
-        for key, permits in list(self._permits.items()):
-            if permits.primitive() is None:
-                self._permits.pop(key, None)
-        self._look_at = min(KNOWN, max(FEW, 2 * len(self._held), 2 * len(self._permits)))
-
     def _visit(self, key: int, hold: Hold) -> None:
         """Look whether a hold takes long, on its loop's thread."""
         lock = hold.primitive()
-        if self._long is not None and lock is not None and self._held.get(key) is hold:
+        if self._long is not None and lock is not None and self._known.held.get(key) is hold:
             self._long.visit(hold, lock, self._waits)
 
     def _close(self) -> None:
         self._attached = False
-        self._held, self._permits, self._waits = {}, {}, {}
+        full = self._known.full
+        self._known, self._waits = Followed(), {}
+        self._known.full = full  # what was lost is still to be told
 
 
 def _as_expected() -> bool:
@@ -271,16 +232,6 @@ def _as_expected() -> bool:
         and {"_value", "_get_loop"} <= {*asyncio.Semaphore.acquire.__code__.co_names}
         and "_value" in getattr(asyncio.Semaphore, GRANT).__code__.co_names
     )
-
-
-def _by_function(durations: Mailbox[tuple[Any, int]]) -> dict[str, list[int]]:
-    lines: dict[Any, list[int]] = {}
-    for (code, _, module), duration in durations.take(DURATIONS):
-        lines.setdefault((code, module), []).append(duration)
-    named: dict[str, list[int]] = {}
-    for (code, module), values in lines.items():
-        named.setdefault(function_at(code, module), []).extend(values)
-    return named
 
 
 def _nothing() -> None:

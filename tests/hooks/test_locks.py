@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from aiotel._complaints import complaints
+from aiotel._hooks import followed
 from aiotel._hooks import locks as module
 from aiotel._hooks.locks import Locks
 from aiotel._hooks.setters import Setter, place
@@ -212,6 +213,58 @@ def test_a_semaphore_that_signals_has_no_owners(loops: Loops, hook: Locks) -> No
     loops.run(main())
 
 
+def test_a_semaphore_that_was_released_too_often_has_no_owners_any_more(loops: Loops, hook: Locks) -> None:
+    async def main() -> None:
+        semaphore = asyncio.Semaphore(1)
+        semaphore.release()
+        await semaphore.acquire()
+        await semaphore.acquire()
+        semaphore.release()  # its value is what it was at first, and one permit is out
+        await semaphore.acquire()
+        assert owners(hook, semaphore) == []
+        assert hook.held_by(me()) == frozenset()
+
+    loops.run(main())
+
+
+def test_a_lock_that_was_free_was_not_waited_for_though_an_earlier_wait_was_cancelled(
+    loops: Loops, hook: Locks
+) -> None:
+    async def main() -> None:
+        lock = asyncio.Lock()
+        await lock.acquire()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.001):
+                await lock.acquire()
+        lock.release()
+        await lock.acquire()
+
+    loops.run(main())
+
+    waits, _ = hook.take()
+    assert list(waits.values()) == [[0, 0]]
+
+
+def test_a_lock_that_went_while_it_was_held_is_not_taken_for_the_next_at_its_place(
+    loops: Loops, hook: Locks
+) -> None:
+    async def main() -> None:
+        lock: Any = asyncio.Lock()
+        await lock.acquire()
+        for _ in range(100):
+            place = id(lock)
+            del lock
+            lock = asyncio.Lock()
+            assert owners(hook, lock) == []
+            if id(lock) == place:
+                return
+            await lock.acquire()
+
+    loops.run(main())
+
+    assert hook.take()[1] == {}
+
+
 def test_the_permit_of_one_of_several_released_by_a_stranger_is_nobodys(loops: Loops, hook: Locks) -> None:
     async def holds(semaphore: asyncio.Semaphore, end: asyncio.Event) -> None:
         await semaphore.acquire()
@@ -283,7 +336,7 @@ def test_an_overridden_acquire_and_an_exit_stack_are_seen_too(loops: Loops, hook
 
 
 def test_nothing_is_kept_alive(loops: Loops, hook: Locks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FEW", 8)
+    monkeypatch.setattr(followed, "FEW", 8)
     hook.forget()
 
     async def main() -> list[Any]:
@@ -298,15 +351,15 @@ def test_nothing_is_kept_alive(loops: Loops, hook: Locks, monkeypatch: pytest.Mo
         return [reference() for reference in gone if reference() is not None]
 
     assert loops.run(main()) == []
-    assert len(hook._held) <= 32
-    assert len(hook._permits) <= 32
+    assert len(hook._known.held) <= 32
+    assert len(hook._known.permits) <= 32
 
 
 def test_what_there_is_no_place_for_is_counted_and_not_known(
     loops: Loops, hook: Locks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FEW", 4)
-    monkeypatch.setattr(module, "KNOWN", 8)
+    monkeypatch.setattr(followed, "FEW", 4)
+    monkeypatch.setattr(followed, "KNOWN", 8)
     hook.forget()
 
     async def main() -> int:
@@ -317,6 +370,8 @@ def test_what_there_is_no_place_for_is_counted_and_not_known(
 
     assert loops.run(main()) == 8
     assert hook.dropped() == 12
+    hook._close()
+    assert hook.dropped() == 12  # to be told at the end of the session
 
 
 def test_classes_are_put_back_as_they_were_found() -> None:

@@ -118,7 +118,7 @@ def test_a_lock_that_is_held_for_long_while_others_wait_is_told_once(
             looks += 1
             if when == "at its end":
                 return looks > 40
-            return any(hold.told for hold in list(locks._held.values()))
+            return any(hold.told for hold in list(locks._known.held.values()))
 
         loops.run(program.namespace["main"](seen))
 
