@@ -79,6 +79,13 @@ class Config:
     """A task that waits for so long is told, unless it waits for I/O, a queue or a time; or limits by
     pattern of functions (`(("app.sync.*", 60.0), ("*", 600.0))`, as text `app.sync.*=60, *=600`), which go
     for all."""
+    lock_owners: bool = False
+    """See who acquires and releases asyncio's locks and semaphores, also by a bare `await lock.acquire()`;
+    for some 2 µs a lock."""
+    lock_metrics: bool = False
+    """Measure how long tasks wait for locks and semaphores, and hold them; by function."""
+    lock_held_after: float | None = None
+    """A lock that is held for so long while another task waits for it so long is told; None for none."""
     exact_timing: bool = False
     """Time every step of every task, and count every slow callback: on asyncio's own loops, for about a
     microsecond a step."""
@@ -252,6 +259,9 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "starved_after": _number,
     "look_interval": _number,
     "hung_after": _seconds_or_limits,
+    "lock_owners": _boolean,
+    "lock_metrics": _boolean,
+    "lock_held_after": _number,
     "exact_timing": _boolean,
     "redact": _Named,
     "severity": _Named,
@@ -311,6 +321,9 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "starved_after": _seconds,
     "look_interval": _seconds,
     "hung_after": lambda value: None if value is None else _limits_check(value),
+    "lock_owners": _bool_check,
+    "lock_metrics": _bool_check,
+    "lock_held_after": lambda value: None if value is None else _seconds(value),
     "exact_timing": _bool_check,
     "redact": _callable_check,
     "severity": _callable_check,

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import Any, Final, Self, get_args
 
 from opentelemetry import _logs, metrics
 
@@ -61,6 +61,8 @@ from ._watch.watch import Watch
 from .observations import Source, TaskFacts
 
 __all__ = ["Session"]
+
+_LOCK_DURATIONS: Final = (names.LOCK_WAIT_DURATION, names.LOCK_HOLD_DURATION)
 
 
 class Session:
@@ -299,7 +301,8 @@ class Session:
             "failures": self._observations.dropped
             + self._repeats.dropped
             + self._watch.dropped()
-            + self._hooks.slow.dropped,
+            + self._hooks.slow.dropped
+            + (0 if self._hooks.locks is None else self._hooks.locks.dropped()),
             "faults": faults.count - self._faults,
         }
 
@@ -356,6 +359,10 @@ class Session:
             self._metrics.absorb(ledger.every_function())
         for kind, waits in self._hooks.executors.take_waits():
             self._metrics.measure(names.EXECUTOR_QUEUE_DURATION, ((names.EXECUTOR_TYPE, kind),), waits)
+        if self._hooks.locks is not None:
+            for name, durations in zip(_LOCK_DURATIONS, self._hooks.locks.take(), strict=True):
+                for function, values in durations.items():
+                    self._metrics.measure(name, ((names.CODE_FUNCTION_NAME, function),), values)
         for ledger in self._ledgers.followed():
             for error_type in take(ledger.handled):
                 self._metrics.count_handled(error_type)

@@ -21,6 +21,7 @@ __all__ = [
     "Failure",
     "Frame",
     "Hung",
+    "LongHold",
     "NeverAwaited",
     "NeverStarted",
     "NotClosed",
@@ -419,3 +420,22 @@ class DeadlockResolved:
     def task(self) -> TaskFacts | None:
         """As that of the deadlock."""
         return self.deadlock.task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongHold:
+    """A lock that was held for so many seconds, while another task has waited for it as long as is too long.
+
+    `at` is the line that acquired it, `held` says that it still is, `primitive` is its class; so many tasks
+    are `waiting`, the first of them for `waited_seconds`. `task` holds it.
+    """
+
+    primitive: str
+    at: Frame
+    held: bool
+    seconds: float
+    waiting: int
+    waited_seconds: float
+    time_ns: int
+    task: TaskFacts | None = None
+    context: None = None

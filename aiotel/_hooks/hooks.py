@@ -23,6 +23,8 @@ from .errors import Errors
 from .executors import Executors
 from .ledgers import Ledgers, ledger_of
 from .lives import Lives
+from .locks import Locks
+from .long_holds import LongHolds
 from .loops import LEDGER, Detach
 from .retrievals import Retrievals, find
 from .runs import TRACKING, Runs
@@ -118,6 +120,13 @@ class Hooks:
             after_ns=int(config.starved_after * 1e9),
             frames=config.stack_frames,
         )
+        self.locks: Locks | None = None
+        if config.lock_owners or config.lock_metrics or config.lock_held_after is not None:
+            long_holds = None
+            if config.lock_held_after is not None:
+                after_ns = int(config.lock_held_after * 1e9)
+                long_holds = LongHolds(observations, repeats, wall_ns, returns, after_ns=after_ns)
+            self.locks = Locks(only=only, measure=config.lock_metrics, long_holds=long_holds)
         self._blocking: BlockingCalls | None = None
         if config.blocking_calls:
             self._blocking = BlockingCalls(
@@ -149,6 +158,8 @@ class Hooks:
             stack.callback(self._uncaught.detach)
             self._cancellations.attach()
             stack.callback(self._cancellations.detach)
+            if self.locks is not None:
+                stack.callback(self.locks.attach())
             if self._blocking is not None:
                 stack.callback(self._blocking.attach())
             self._meet_running_loop()
@@ -168,6 +179,8 @@ class Hooks:
         self.unfinished.look(self.ledgers.opened())
         self.executors.look(self.ledgers.opened())
         self._starvation.look(self.executors.pools())
+        if self.locks is not None:
+            self.locks.look()
 
     def conclude(self, *, certain: bool) -> None:
         """Look for the last time, once detached; `certain` says that nothing will run any more."""
@@ -187,6 +200,8 @@ class Hooks:
         self._lives.forget()
         self.executors.forget()
         self._starvation.forget()
+        if self.locks is not None:
+            self.locks.forget()
         self.slow.forget()
 
     def _opened(self, loop: Any, ledger: Ledger) -> None:

@@ -14,6 +14,7 @@ from ..observations import (
     DestroyedPending,
     Failure,
     Hung,
+    LongHold,
     NeverAwaited,
     NeverStarted,
     NotClosed,
@@ -31,6 +32,7 @@ from .coroutines import NeverAwaiteds
 from .deadlocks import DEADLOCK_KINDS, DeadlockResolveds, Deadlocks
 from .executors import EXECUTOR_KINDS, Recovereds, Starveds
 from .failures import Failures
+from .holds import HOLD_KINDS, LongHolds
 from .hung import HUNG_KINDS, Hungs
 from .lives import FINDINGS, Destroyeds, NotCloseds, Unstarteds
 from .reports import Sort
@@ -39,7 +41,7 @@ from .stalls import StallEnds, Stalls
 
 __all__ = ["KINDS", "Counters", "sorts"]
 
-KINDS: Final = (*FINDINGS, *CANCELLATION_KINDS, *EXECUTOR_KINDS, *HUNG_KINDS, *DEADLOCK_KINDS)
+KINDS: Final = (*FINDINGS, *CANCELLATION_KINDS, *EXECUTOR_KINDS, *HUNG_KINDS, *DEADLOCK_KINDS, *HOLD_KINDS)
 """The kinds of findings, which are counted from the start."""
 
 
@@ -77,6 +79,7 @@ def sorts(counters: Counters, config: Config) -> Mapping[type, Sort]:
         Starved: Starveds(counters.count_finding),
         Recovered: Recovereds(),
         Hung: Hungs(counters.count_finding),
+        LongHold: LongHolds(counters.count_finding),
         Deadlocked: Deadlocks(counters.count_finding),
         DeadlockResolved: DeadlockResolveds(),
         Stall: Stalls(),
