@@ -32,6 +32,7 @@ from .tasks import Tasks, create_within
 from .timing import Timing
 from .uncaught import Uncaught
 from .unfinished import Unfinished
+from .watched import Watches
 
 __all__ = ["Hooks"]
 
@@ -118,6 +119,7 @@ class Hooks:
             after_ns=int(config.starved_after * 1e9),
             frames=config.stack_frames,
         )
+        self._watches = Watches(observations, repeats, wall_ns, only=only)
         self._blocking: BlockingCalls | None = None
         if config.blocking_calls:
             self._blocking = BlockingCalls(
@@ -151,6 +153,7 @@ class Hooks:
             stack.callback(self._cancellations.detach)
             if self._blocking is not None:
                 stack.callback(self._blocking.attach())
+            stack.callback(self._watches.attach())
             self._meet_running_loop()
             return stack.pop_all().close
 
