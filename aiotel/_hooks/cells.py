@@ -17,17 +17,15 @@ from typing import Any, Final, NamedTuple
 
 from .._borrowed import Borrowed
 from .._faults import faults
-from .._inspect.facts import facts_of_record
 from .._inspect.flows import use_of
 from .._inspect.values import SIMPLE, differ
 from .._mailbox import Mailbox
-from .._record import AnyRecord, line_of
+from .._record import AnyRecord
 from .._repeats import Repeats
 from .._signals import names
-from ..observations import Frame, LostUpdate, Staleness, TaskFacts
-from .errors import live_record_of, task_facts
-from .ledgers import ledger_of
-from .tasks import eager_record
+from ..observations import LostUpdate, Staleness
+from .errors import task_facts
+from .writes import Write, facts_of, place_of, write_of
 
 __all__ = ["MISSING", "Activation", "Cell", "Races"]
 
@@ -67,18 +65,6 @@ class Activation:
 
     def __call__(self, *event: object) -> None:
         """Trace nothing."""
-
-
-class Write(NamedTuple):
-    """Who wrote a cell, and where."""
-
-    loop_id: int
-    task_id: int
-    name: str
-    record: AnyRecord | None
-    code: CodeType
-    instruction: int
-    module: str
 
 
 class Cell:
@@ -160,18 +146,13 @@ class Races:
         if old is not MISSING and new is not MISSING and not differ(old, new):
             return  # nothing was undone, and nothing changed
         task = self._task()
-        before, seen, cell.seen = cell.write, cell.seen, set()
+        before, seen, cell.seen = cell.write, cell.seen, {id(task)}
         version, cell.version = cell.version, cell.version + 1
         if task is None:
             cell.write, cell.seen = None, None
             return
         loop = _running_loop()
-        cell.seen.add(id(task))
-        record = _record_of(loop, task)
-        module = frame.f_globals.get("__name__", "")
-        cell.write = mine = Write(
-            id(loop), id(task), task.get_name(), record, frame.f_code, frame.f_lasti, module
-        )
+        cell.write = mine = write_of(loop, task, frame)
         if reading is None or reading.version == version or before is None or seen is None:
             return
         if before.task_id == mine.task_id or before.loop_id != mine.loop_id or mine.task_id in seen:
@@ -185,8 +166,8 @@ class Races:
         how = self._verdict(mine.code, reading.instruction, mine.instruction)
         if how is None:
             return
-        read, write = _place(mine, reading.instruction), _place(mine, mine.instruction)
-        undone = _place(other, other.instruction)
+        read, write = place_of(mine, reading.instruction), place_of(mine, mine.instruction)
+        undone = place_of(other, other.instruction)
         repeat = self._repeats.begin((LostUpdate, cell.owner, cell.field, read, write, undone))
         if repeat is None:
             return
@@ -199,7 +180,7 @@ class Races:
             write=write,
             undone=undone,
             task=task_facts(task, mine.record),
-            other=_facts_of(other),
+            other=facts_of(other),
             time_ns=self._wall_ns(time.monotonic_ns()),
             context=Borrowed(copy_context(), loop),
         )
@@ -216,25 +197,6 @@ class Races:
                 self._verdicts.clear()
             known = self._verdicts[key] = code, use_of(code, read, write)
         return known[1]
-
-
-def _record_of(loop: Any, task: Any) -> AnyRecord | None:
-    ledger = ledger_of(loop)
-    return None if ledger is None else live_record_of(ledger, task) or eager_record(ledger, task)
-
-
-def _facts_of(write: Write) -> TaskFacts:
-    if write.record is None:
-        return TaskFacts(name=write.name, function="")
-    task = write.record.alive()  # an eager task had not got its name when it wrote
-    later = getattr(write.record, "task_name", None) if task is None else task.get_name()
-    return facts_of_record(later or write.name, write.record)
-
-
-def _place(write: Write, instruction: int) -> Frame:
-    code = write.code
-    function = f"{write.module}.{code.co_qualname}"
-    return Frame(file=code.co_filename, line=line_of(code, instruction), function=function)
 
 
 def _note_on_span(record: AnyRecord | None, lost: LostUpdate) -> None:

@@ -16,28 +16,20 @@ from ..observations import Staleness
 
 __all__ = ["use_of"]
 
-SPAN: Final = 50
-"""An expression of more lines is not taken for one."""
-_ENTRY: Final = frozenset({"RESUME", "RETURN_GENERATOR", "MAKE_CELL", "COPY_FREE_VARS"})
-_LEAVES: Final = ("RETURN", "RAISE", "RERAISE", "JUMP_BACKWARD", "JUMP_FORWARD")
+_AWAITS: Final = "JUMP_BACKWARD_NO_INTERRUPT"
+"""The loop of an `await`."""
+_LEAVES: Final = ("RETURN_VALUE", "RETURN_CONST", "RAISE", "RERAISE")
 # What these leave behind is for the next instruction, on whatever line.
 _UNFINISHED: Final = (
-    "LOAD_",
-    "BINARY_",
-    "CALL",
-    "COMPARE_",
-    "BUILD_",
-    "UNARY_",
-    "FORMAT_",
-    "CONTAINS_",
-    "IS_",
+    *("LOAD_", "BINARY_", "CALL", "COMPARE_", "BUILD_", "UNARY_", "FORMAT_", "CONTAINS_", "IS_"),
+    *("END_SEND", _AWAITS),
 )
-_SCOPES: Final = ("FAST", "DEREF", "NAME", "GLOBAL")
+_SCOPES: Final = ("FAST", "DEREF", "NAME")
 
 
 @dataclass(slots=True)
 class _Statement:
-    """Instructions that belong to one line, or to one expression of several lines."""
+    """Instructions on one line after the other, or of one expression of several lines."""
 
     first: int
     last: int = 0
@@ -62,10 +54,10 @@ def use_of(code: CodeType, read: int, write: int) -> Staleness | None:
         return "derived" if read < write else None
     between = [each for each in statements if source.first < each.first < target.first]
     if target.first < source.first:  # in the next round of a loop
-        after = [each for each in statements if each.first > source.first]
-        between = [*after, *(each for each in statements if each.first < target.first)]
-    tainted = set(source.defines)
-    deciding = [source]
+        start, end = _loop(instructions, write, read)
+        between = [each for each in statements if source.first < each.first <= end]
+        between += [each for each in statements if start <= each.first < target.first]
+    tainted, deciding = set(source.defines), [source]
     for each in between:
         if each.uses & tainted:
             tainted |= each.defines
@@ -74,7 +66,7 @@ def use_of(code: CodeType, read: int, write: int) -> Staleness | None:
             tainted -= each.defines
     if target.uses & tainted:
         return "derived"
-    leaving = _leaving(instructions)
+    leaving = _leaving(instructions, write)
     return "decided" if any(_decides(each, write, leaving) for each in deciding) else None
 
 
@@ -85,23 +77,38 @@ def _decides(statement: _Statement, write: int, leaving: set[int]) -> bool:
     )
 
 
-def _leaving(instructions: list[dis.Instruction]) -> set[int]:
-    """The offsets that are not reached from the instruction before them."""
-    return {after.offset for before, after in pairwise(instructions) if before.opname.startswith(_LEAVES)}
+def _leaving(instructions: list[dis.Instruction], write: int) -> set[int]:
+    """The offsets behind an instruction from which the write is not reached, but in a loop's next round."""
+    return {
+        after.offset
+        for before, after in pairwise(instructions)
+        if before.opname.startswith(_LEAVES)
+        or (before.opname in ("JUMP_BACKWARD", "JUMP_FORWARD") and not before.offset < before.argval <= write)
+    }
+
+
+def _loop(instructions: list[dis.Instruction], inner: int, outer: int) -> tuple[int, int]:
+    """From where to where the innermost loop goes that has both in it; nowhere where there is none."""
+    loops = [
+        (each.argval, each.offset)
+        for each in instructions
+        if "JUMP_BACKWARD" in each.opname and each.opname != _AWAITS and each.argval <= inner
+    ]
+    return min(
+        (each for each in loops if each[1] >= outer), key=lambda each: each[1] - each[0], default=(0, -1)
+    )
 
 
 def _statements(instructions: list[dis.Instruction]) -> Iterator[_Statement]:
-    groups = _groups(instructions)
     statement: _Statement | None = None
-    group, unfinished = 0, False
+    last, unfinished = 0, False
     for each in instructions:
-        line = each.positions.lineno if each.positions is not None else None
-        belongs = group if line is None else groups.get(line, line)
-        if statement is None or (belongs != group and not unfinished):
+        line = (each.positions and each.positions.lineno) or last
+        if statement is None or (line != last and not unfinished):
             if statement is not None:
                 yield statement
             statement = _Statement(each.offset)
-        group, unfinished = belongs, each.opname.startswith(_UNFINISHED)
+        last, unfinished = line, each.opname.startswith(_UNFINISHED)
         statement.last = each.offset
         _add(statement, each)
     if statement is not None:
@@ -113,32 +120,11 @@ def _add(statement: _Statement, instruction: dis.Instruction) -> None:
     if "POP_JUMP" in name or "JUMP_IF" in name:
         statement.skips.append(value)
         return
+    if not any(scope in name.split("_") for scope in _SCOPES):
+        return
     # Newer Pythons join two of them: `STORE_FAST_LOAD_FAST`, `LOAD_FAST_BORROW_LOAD_FAST_BORROW`.
     actions = [part for part in name.split("_") if part in ("LOAD", "STORE")]
-    if not any(scope in name for scope in _SCOPES) or name in ("LOAD_SUPER_ATTR", "LOAD_GLOBAL"):
-        return
     values = value if isinstance(value, tuple) else (value,)
     for action, variable in zip(actions, values, strict=False):
         if isinstance(variable, str):
             (statement.uses if action == "LOAD" else statement.defines).add(variable)
-
-
-def _groups(instructions: list[dis.Instruction]) -> dict[int, int]:
-    """Of each line the first of the expression that it is a part of."""
-    first: dict[int, int] = {}
-    spans = sorted(
-        {
-            (each.positions.lineno, each.positions.end_lineno)
-            for each in instructions
-            if each.positions is not None
-            and each.positions.lineno is not None
-            and each.positions.end_lineno is not None
-            and 0 <= each.positions.end_lineno - each.positions.lineno <= SPAN
-            and each.opname not in _ENTRY
-        }
-    )
-    for start, end in spans:
-        root = first.get(start, start)
-        for line in range(start, end + 1):
-            first.setdefault(line, root)
-    return first
