@@ -155,7 +155,7 @@ class Races:
         cell.write = mine = write_of(loop, task, frame)
         if reading is None or reading.version == version or before is None or seen is None:
             return
-        if before.task_id == mine.task_id or before.loop_id != mine.loop_id or mine.task_id in seen:
+        if before.loop_id != mine.loop_id or mine.task_id in seen:
             return
         if reading.task_id == mine.task_id and (
             reading.value is MISSING or old is MISSING or differ(reading.value, old)

@@ -245,7 +245,20 @@ async def TWO(thing, n):
 """
 
 
-@pytest.mark.parametrize("pair", [LOCKED, RESTORED, THREAD], ids=["locked", "restored", "a thread"])
+AND_A_THREAD = """
+async def ONE(thing, n):
+    value = thing.FIELD
+    await turn()
+    await turn()
+    await asyncio.to_thread(setattr, thing, "FIELD", 9)
+    thing.FIELD = value - n
+
+async def TWO(thing, n):
+    thing.FIELD = n
+"""
+
+
+@pytest.mark.parametrize("pair", [LOCKED, RESTORED, THREAD, AND_A_THREAD])
 def test_pairs_that_lose_nothing_are_not_told(
     loops: Loops, pair: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
