@@ -139,6 +139,7 @@ def test_what_alerts_are_made_of_is_there_before_anything_happens(telemetry: Tel
             "hung",
             "deadlock",
             "long_hold",
+            "lost_update",
         ],
         0,
     )

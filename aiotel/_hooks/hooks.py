@@ -34,6 +34,7 @@ from .tasks import Tasks, create_within
 from .timing import Timing
 from .uncaught import Uncaught
 from .unfinished import Unfinished
+from .watched import Watches
 
 __all__ = ["Hooks"]
 
@@ -127,6 +128,7 @@ class Hooks:
                 after_ns = int(config.lock_held_after * 1e9)
                 long_holds = LongHolds(observations, repeats, wall_ns, returns, after_ns=after_ns)
             self.locks = Locks(only=only, measure=config.lock_metrics, long_holds=long_holds)
+        self._watches = Watches(observations, repeats, wall_ns, only=only)
         self._blocking: BlockingCalls | None = None
         if config.blocking_calls:
             self._blocking = BlockingCalls(
@@ -162,6 +164,7 @@ class Hooks:
                 stack.callback(self.locks.attach())
             if self._blocking is not None:
                 stack.callback(self._blocking.attach())
+            stack.callback(self._watches.attach())
             self._meet_running_loop()
             return stack.pop_all().close
 
