@@ -35,6 +35,7 @@ from ._hooks.loops import require_attributes
 from ._inspect.facts import identified
 from ._ledger import Ledger
 from ._looks.deadlocks import Deadlocks
+from ._looks.forsaken import Forsaken
 from ._looks.hung import HungTasks
 from ._looks.looks import Looks
 from ._looks.snapshots import Snapshots
@@ -240,11 +241,14 @@ class Session:
         self._returns.let_go()
 
     def _wire_looks(self) -> None:
+        interval_s, owners = self.config.look_interval, self._hooks.owners_of
         telling = Telling(self._observations, self._clock.wall_ns, self._identified_task)
-        interval_s = self.config.look_interval
+        deadlocks = Deadlocks(check, telling, owners, interval_ns=int(interval_s * 1e9))
         self._looks = Looks(
-            Deadlocks(check, telling, interval_ns=int(interval_s * 1e9)),
+            deadlocks,
             HungTasks(self.config.hung_after, self._observations, self._repeats, self._clock.wall_ns),
+            Forsaken(telling, owners, deadlocks.tasks),
+            owners,
             self._returns,
             interval_s=interval_s,
         )

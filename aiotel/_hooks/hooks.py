@@ -10,11 +10,12 @@ from typing import Any
 from .._borrowed import Returns
 from .._config import Config
 from .._duplicates import Duplicates
+from .._inspect.proof import witnesses_can_be_seen
 from .._ledger import Failed, Ledger
 from .._mailbox import Mailbox
 from .._record import Record, Rules
 from .._repeats import Repeats
-from ..observations import Source
+from ..observations import Frame, Source
 from . import loops, threadsafe
 from .blocking import BlockingCalls
 from .cancellations import Cancellations
@@ -122,7 +123,9 @@ class Hooks:
             frames=config.stack_frames,
         )
         self.locks: Locks | None = None
-        if config.lock_owners or config.lock_metrics or config.lock_held_after is not None:
+        # Where the stack has no witnesses, those that the hook sees have to do.
+        wanted = config.lock_owners or not witnesses_can_be_seen()
+        if wanted or config.lock_metrics or config.lock_held_after is not None:
             long_holds = None
             if config.lock_held_after is not None:
                 after_ns = int(config.lock_held_after * 1e9)
@@ -173,6 +176,17 @@ class Hooks:
         loop = asyncio._get_running_loop()
         if loop is not None and hasattr(loop, LEDGER) and ledger_of(loop) is None:
             self.ledgers.open(loop)
+
+    def owners_of(self, primitive_id: int) -> tuple[tuple[int, Frame | None], ...] | None:
+        """Which tasks hold this lock or semaphore, and since which line; None where that is not certain.
+
+        On the loop's thread. Of one that was held by a task that has ended, nobody: it is not known who will
+        release it.
+        """
+        owners = () if self.locks is None else self.locks.owners_of(primitive_id)
+        if not owners:
+            return None
+        return tuple((owner.task_id, owner.at) for owner in owners if not owner.ended)
 
     def look(self) -> None:
         """See what does not make itself heard. On the pump's thread."""

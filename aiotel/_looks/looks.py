@@ -18,9 +18,10 @@ from .._ledger import Ledger
 from .._signals import names
 from .._visits import ask
 from .deadlocks import Deadlocks
+from .forsaken import Forsaken
 from .hung import HungTasks
 from .settled import Entry, Settled
-from .views import see
+from .views import Owners, see
 
 __all__ = ["Looks"]
 
@@ -47,6 +48,8 @@ class Looks:
         self,
         deadlocks: Deadlocks,
         hung: HungTasks,
+        forsaken: Forsaken,
+        owners: Owners,
         returns: Returns,
         *,
         interval_s: float,
@@ -55,6 +58,8 @@ class Looks:
     ) -> None:
         self._deadlocks = deadlocks
         self._hung = hung
+        self._forsaken = forsaken
+        self._owners = owners
         self._returns = returns
         self._interval_ns = int(interval_s * 1e9)
         self._clock = clock
@@ -77,12 +82,14 @@ class Looks:
 
     def active(self) -> dict[str, int]:
         """How many findings there are at the moment that are not over, by kind."""
-        return {names.DEADLOCKED: self._deadlocks.active(), names.HUNG: self._hung.active()}
+        deadlocks = self._deadlocks.active() + self._forsaken.active()
+        return {names.DEADLOCKED: deadlocks, names.HUNG: self._hung.active()}
 
     def forget(self) -> None:
         """In a child process: the loops are the parent's."""
         self._loops = {}
         self._deadlocks.forget()
+        self._forsaken.forget()
         self._hung.forget()
 
     def _look(self, ledgers: list[Ledger], now_ns: int) -> None:
@@ -107,12 +114,14 @@ class Looks:
             self.rounds += 1
             self._hung.look(settled, now_ns)
             self._deadlocks.look(settled, now_ns)
-        doubtful = self._deadlocks.consider(settled, now_ns)
+            self._forsaken.look(settled, now_ns)
+        doubtful = self._deadlocks.consider(settled, now_ns) or self._forsaken.consider(settled, now_ns)
         if settled.fresh or doubtful is not None:
             self._ask(loop, doubtful)
 
     def _closed(self, loop: _Loop, now_ns: int) -> None:
         self._deadlocks.conclude(loop.settled, now_ns)
+        self._forsaken.conclude(loop.settled, now_ns)
         self._hung.conclude(loop.settled)
 
     def _ask(self, loop: _Loop, doubtful: Callable[[Any], None] | None) -> None:
@@ -131,7 +140,7 @@ class Looks:
             if doubtful is not None:
                 doubtful(running)
             if settled.fresh:
-                see(settled.fresh, running)
+                see(settled.fresh, running, self._owners)
                 settled.changes += 1
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -419,8 +420,6 @@ NAMES = ("ONE", "OTHER", "THIRD", "CHILD", "INNER", "VICTIM", "LAST")
 
 
 def _text(broken: Broken) -> str:
-    import textwrap
-
     return HEAD + textwrap.dedent(broken.text).replace("DEPTH", str(random.randrange(3, 40)))
 
 
@@ -428,6 +427,8 @@ def _text(broken: Broken) -> str:
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_deadlock_is_told_exactly(loops: Loops, capsys: pytest.CaptureFixture[str], name: str) -> None:
     broken = BROKEN[name]
+    if loops.eager and name.startswith("anyio"):
+        pytest.skip("anyio makes its tasks itself under an eager factory: they are not known")
 
     found = run_broken(loops, capsys, _text(broken), *NAMES)
 
