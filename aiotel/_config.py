@@ -79,6 +79,9 @@ class Config:
     """A task that waits for so long is told, unless it waits for I/O, a queue or a time; or limits by
     pattern of functions (`(("app.sync.*", 60.0), ("*", 600.0))`, as text `app.sync.*=60, *=600`), which go
     for all."""
+    status: bool = True
+    """Let `aiotel ps` and its kin look into the process, by a unix socket that only this user and root can
+    use."""
     exact_timing: bool = False
     """Time every step of every task, and count every slow callback: on asyncio's own loops, for about a
     microsecond a step."""
@@ -252,6 +255,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "starved_after": _number,
     "look_interval": _number,
     "hung_after": _seconds_or_limits,
+    "status": _boolean,
     "exact_timing": _boolean,
     "redact": _Named,
     "severity": _Named,
@@ -311,6 +315,7 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "starved_after": _seconds,
     "look_interval": _seconds,
     "hung_after": lambda value: None if value is None else _limits_check(value),
+    "status": _bool_check,
     "exact_timing": _bool_check,
     "redact": _callable_check,
     "severity": _callable_check,
