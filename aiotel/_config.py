@@ -86,6 +86,9 @@ class Config:
     """Measure how long tasks wait for locks and semaphores, and hold them; by function."""
     lock_held_after: float | None = None
     """A lock that is held for so long while another task waits for it so long is told; None for none."""
+    status: bool = True
+    """Let `aiotel ps` and its kin look into the process, by a unix socket that only this user and root can
+    use."""
     exact_timing: bool = False
     """Time every step of every task, and count every slow callback: on asyncio's own loops, for about a
     microsecond a step."""
@@ -262,6 +265,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "lock_owners": _boolean,
     "lock_metrics": _boolean,
     "lock_held_after": _number,
+    "status": _boolean,
     "exact_timing": _boolean,
     "redact": _Named,
     "severity": _Named,
@@ -324,6 +328,7 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "lock_owners": _bool_check,
     "lock_metrics": _bool_check,
     "lock_held_after": lambda value: None if value is None else _seconds(value),
+    "status": _bool_check,
     "exact_timing": _bool_check,
     "redact": _callable_check,
     "severity": _callable_check,

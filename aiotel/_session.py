@@ -58,6 +58,8 @@ from ._signals.metrics import Counts, Metrics
 from ._signals.series import BOUNDS, description_of
 from ._signals.traces.traces import Traces
 from ._snapshot import Snapshot
+from ._status.answers import Answers
+from ._status.status import Status
 from ._watch.watch import Watch
 from .observations import Source, TaskFacts
 
@@ -134,6 +136,9 @@ class Session:
         )
         self._ledgers = self._hooks.ledgers
         self._wire_looks()
+        self._status = Status(
+            Answers(self._snapshots.take, version=version), os.environ, serves=config.status
+        )
         self._wire_metrics(meter_provider, version)
         self._wire_logs(logger_provider, version)
         self._reports = Reports(
@@ -201,6 +206,7 @@ class Session:
         self._closed = True
         atexit.unregister(self.at_exit)
         self._detach()
+        self._status.stop()
         self._watch.stop()
         self._watch.look(self._metrics, self._identified_task)
         self._hooks.conclude(certain=certain)
@@ -238,6 +244,7 @@ class Session:
             self._watch.watch(loop, ledger)
         finally:  # where no thread can be started for the one, there may be one for the other
             self._pump.start()
+        self._status.start()
         self._returns.let_go()
 
     def _wire_looks(self) -> None:
@@ -420,6 +427,7 @@ class Session:
         self._hooks.forget()
         self._watch.forget()
         self._looks.forget()
+        self._status.forget()
         self._traces.forget()
         self._faults = faults.count
         self._metrics.forget()

@@ -1,4 +1,4 @@
-"""The command line: `aiotel run`, `aiotel view`, `aiotel demo`."""
+"""The command line: `aiotel run`, `aiotel view`, `aiotel demo`, and looks into a process: `aiotel ps`."""
 
 from __future__ import annotations
 

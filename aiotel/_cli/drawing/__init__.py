@@ -1,0 +1,1 @@
+"""Snapshots for people to read: a table, a tree, one task, a graph; in colours on a terminal."""
