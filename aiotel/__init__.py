@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._config import Config
     from ._hooks.permits import blocking_allowed
+    from ._hooks.watched import watch
     from ._process import detached, instrument, run, uninstrument
     from ._session import Session
     from .errors import AiotelError, AttachError, ConfigError, UnsupportedError
@@ -27,6 +28,7 @@ __all__ = [
     "instrument",
     "run",
     "uninstrument",
+    "watch",
 ]
 
 # Imported when first asked for: `import aiotel` alone must not load OpenTelemetry's SDK.
@@ -36,6 +38,7 @@ _HOMES = {
     "Config": "_config",
     "Session": "_session",
     "blocking_allowed": "_hooks.permits",
+    "watch": "_hooks.watched",
 }
 
 

@@ -79,6 +79,13 @@ class Config:
     """A task that waits for so long is told, unless it waits for I/O, a queue or a time; or limits by
     pattern of functions (`(("app.sync.*", 60.0), ("*", 600.0))`, as text `app.sync.*=60, *=600`), which go
     for all."""
+    lock_owners: bool = False
+    """See who acquires and releases asyncio's locks and semaphores, also by a bare `await lock.acquire()`;
+    for some 2 µs a lock."""
+    lock_metrics: bool = False
+    """Measure how long tasks wait for locks and semaphores, and hold them; by function."""
+    lock_held_after: float | None = None
+    """A lock that is held for so long while another task waits for it so long is told; None for none."""
     status: bool = True
     """Let `aiotel ps` and its kin look into the process, by a unix socket that only this user and root can
     use."""
@@ -255,6 +262,9 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "starved_after": _number,
     "look_interval": _number,
     "hung_after": _seconds_or_limits,
+    "lock_owners": _boolean,
+    "lock_metrics": _boolean,
+    "lock_held_after": _number,
     "status": _boolean,
     "exact_timing": _boolean,
     "redact": _Named,
@@ -315,6 +325,9 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "starved_after": _seconds,
     "look_interval": _seconds,
     "hung_after": lambda value: None if value is None else _limits_check(value),
+    "lock_owners": _bool_check,
+    "lock_metrics": _bool_check,
+    "lock_held_after": lambda value: None if value is None else _seconds(value),
     "status": _bool_check,
     "exact_timing": _bool_check,
     "redact": _callable_check,

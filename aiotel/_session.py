@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import Any, Final, Self, get_args
 
 from opentelemetry import _logs, metrics
 
@@ -35,6 +35,7 @@ from ._hooks.loops import require_attributes
 from ._inspect.facts import identified
 from ._ledger import Ledger
 from ._looks.deadlocks import Deadlocks
+from ._looks.forsaken import Forsaken
 from ._looks.hung import HungTasks
 from ._looks.looks import Looks
 from ._looks.snapshots import Snapshots
@@ -64,6 +65,8 @@ from ._watch.watch import Watch
 from .observations import Source, TaskFacts
 
 __all__ = ["Session"]
+
+_LOCK_DURATIONS: Final = (names.LOCK_WAIT_DURATION, names.LOCK_HOLD_DURATION)
 
 
 class Session:
@@ -246,11 +249,14 @@ class Session:
         self._returns.let_go()
 
     def _wire_looks(self) -> None:
+        interval_s, owners = self.config.look_interval, self._hooks.owners_of
         telling = Telling(self._observations, self._clock.wall_ns, self._identified_task)
-        interval_s = self.config.look_interval
+        deadlocks = Deadlocks(check, telling, owners, interval_ns=int(interval_s * 1e9))
         self._looks = Looks(
-            Deadlocks(check, telling, interval_ns=int(interval_s * 1e9)),
+            deadlocks,
             HungTasks(self.config.hung_after, self._observations, self._repeats, self._clock.wall_ns),
+            Forsaken(telling, owners, deadlocks.tasks),
+            owners,
             self._returns,
             interval_s=interval_s,
         )
@@ -307,7 +313,8 @@ class Session:
             "failures": self._observations.dropped
             + self._repeats.dropped
             + self._watch.dropped()
-            + self._hooks.slow.dropped,
+            + self._hooks.slow.dropped
+            + (0 if self._hooks.locks is None else self._hooks.locks.dropped()),
             "faults": faults.count - self._faults,
         }
 
@@ -364,6 +371,10 @@ class Session:
             self._metrics.absorb(ledger.every_function())
         for kind, waits in self._hooks.executors.take_waits():
             self._metrics.measure(names.EXECUTOR_QUEUE_DURATION, ((names.EXECUTOR_TYPE, kind),), waits)
+        if self._hooks.locks is not None:
+            for name, durations in zip(_LOCK_DURATIONS, self._hooks.locks.take(), strict=True):
+                for function, values in durations.items():
+                    self._metrics.measure(name, ((names.CODE_FUNCTION_NAME, function),), values)
         for ledger in self._ledgers.followed():
             for error_type in take(ledger.handled):
                 self._metrics.count_handled(error_type)

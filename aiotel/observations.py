@@ -21,6 +21,8 @@ __all__ = [
     "Failure",
     "Frame",
     "Hung",
+    "LongHold",
+    "LostUpdate",
     "NeverAwaited",
     "NeverStarted",
     "NotClosed",
@@ -29,6 +31,7 @@ __all__ = [
     "Recovered",
     "Retrieved",
     "Source",
+    "Staleness",
     "Stall",
     "StallEnded",
     "Starved",
@@ -64,6 +67,8 @@ DeadlockKind = Literal["cycle", "total"]
 """Tasks wait for each other; or nothing at all can wake the loop any more. `asyncio.deadlock.kind`."""
 DeadlockEnd = Literal["cancelled", "task ended", "released", "loop closed"]
 """How a deadlock ended: `asyncio.deadlock.end`."""
+Staleness = Literal["derived", "decided"]
+"""How a write depends on a value that was out of date: it was made of it, or decided on by a look at it."""
 CallbackType = Literal["task", "callback", "timer", "reader"]
 """What of a loop ran: the values of `asyncio.callback.type`."""
 
@@ -419,3 +424,45 @@ class DeadlockResolved:
     def task(self) -> TaskFacts | None:
         """As that of the deadlock."""
         return self.deadlock.task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongHold:
+    """A lock that was held for so many seconds, while another task has waited for it as long as is too long.
+
+    `at` is the line that acquired it, `held` says that it still is, `primitive` is its class; so many tasks
+    are `waiting`, the first of them for `waited_seconds`. `task` holds it.
+    """
+
+    primitive: str
+    at: Frame
+    held: bool
+    seconds: float
+    waiting: int
+    waited_seconds: float
+    time_ns: int
+    task: TaskFacts | None = None
+    context: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostUpdate:
+    """A task wrote a field after another task had changed it, and had read it only before that.
+
+    `owner` is the class of the object (module.qualname), `attribute` the name of its field, or its key.
+    `read` and `write` are lines of one call, `undone` that of the change that is lost. `how` says what the
+    write has to do with the read; where it was only `decided` by it, the loss may have been meant.
+    """
+
+    how: Staleness
+    owner: str
+    attribute: str
+    read: Frame
+    write: Frame
+    undone: Frame
+    task: TaskFacts | None
+    other: TaskFacts | None
+    """Who made the change that is lost."""
+    time_ns: int
+    context: object = field(default=None, repr=False, compare=False)
+    """See `Failure.context`."""

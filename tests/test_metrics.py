@@ -138,6 +138,8 @@ def test_what_alerts_are_made_of_is_there_before_anything_happens(telemetry: Tel
             "starved",
             "hung",
             "deadlock",
+            "long_hold",
+            "lost_update",
         ],
         0,
     )

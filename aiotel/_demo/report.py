@@ -125,6 +125,8 @@ class Report:
         title = Text.assemble((f"{self._glyphs.outcomes[sign]} ", style), (verdict.trouble.title, "bold"))
         self._print(title.append(f": {verdict.trouble.built_in}"), hang=4)
         self._say(told, style, indent=4)
+        for cycle in sentences.cycles(verdict):
+            self._say(cycle, indent=4)
 
     def _show_stderr(self) -> None:
         lines = self._surroundings.stderr

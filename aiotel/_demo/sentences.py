@@ -12,7 +12,7 @@ from .._signals import names
 from .relay import Answers
 from .troubles import Verdict
 
-__all__ = ["answered", "not_seen", "seen"]
+__all__ = ["answered", "cycles", "not_seen", "seen"]
 
 
 def answered(answers: Mapping[str, Answers], *, times_sign: str) -> Iterator[tuple[str, str]]:
@@ -48,3 +48,12 @@ def not_seen(verdict: Verdict) -> str:
     told = f"not seen: no log {verdict.trouble.event} came; "
     told += f"{words.value(name)} {words.value(outcome)} after {words.duration(span.duration_ns)}"
     return told + (f", and so did {words.count(more, 'other')}" if more else "")
+
+
+def cycles(verdict: Verdict) -> Iterator[str]:
+    """Who waits for whom, where that is what was seen: what it is about to do is the name of its task."""
+    for log in verdict.logs[:1]:
+        tasks = log.attributes.get(names.DEADLOCK_TASKS)
+        if isinstance(tasks, list | tuple) and tasks:
+            who = [str(task).partition(" (")[2].removesuffix(")") or str(task) for task in tasks]
+            yield words.neutral(" waits for ".join([*who, who[0]]), limit=500)

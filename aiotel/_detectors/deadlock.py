@@ -7,7 +7,6 @@ deadlock all the same, as nobody can be counted on for that.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from typing import Final
 
 from .._snapshot import Deadlock, Snapshot
@@ -32,13 +31,13 @@ def check(snapshot: Snapshot) -> tuple[Deadlock, ...]:
 def _deadlock(graph: Graph, knot: list[int], awaited_by: dict[int, list[int]], told: set[int]) -> Deadlock:
     cycle = _cycle(graph, knot)
     victims = _behind(graph, knot, cycle, awaited_by, told)
-    tasks = (*cycle, *victims)
     return Deadlock(
         cycle=cycle,
         victims=victims,
-        certain=all(_is_certain(graph, task) for task in cycle),
-        deadline_ns=_deadline(graph, tasks),
-        waits=tuple(_what(graph, task) for task in tasks),
+        # Of all the knot: whoever waits for several goes on when any one of them ends.
+        certain=all(_is_certain(graph, task) for task in knot),
+        deadline_ns=_deadline(graph, knot),
+        waits=tuple(_what(graph, task) for task in (*cycle, *victims)),
     )
 
 
@@ -78,7 +77,8 @@ def _behind(
 ) -> tuple[int, ...]:
     """The dead that wait for the knot, directly or behind others, the nearest first; each is told once."""
     told.update(knot)
-    found = [task for task in knot if task not in cycle]
+    on_cycle = set(cycle)
+    found = [task for task in knot if task not in on_cycle]
     left = deque([*cycle, *found])
     while left:
         for task in awaited_by.get(left.popleft(), ()):
@@ -89,11 +89,22 @@ def _behind(
     return tuple(found)
 
 
-def _deadline(graph: Graph, tasks: Iterable[int]) -> int | None:
-    """When a timeout will end it: that of a task that waits for one of these."""
-    inside = set(tasks)
-    waits = (view.waiting for view in graph.tasks.values() if view.waiting is not None)
-    deadlines = (waiting.deadline_ns for waiting in waits if any(task in inside for task in waiting.tasks))
+def _deadline(graph: Graph, knot: list[int]) -> int | None:
+    """When a timeout will end it: that of a task whose cancellation is handed on to one of these.
+
+    Where tasks await each other it is handed round until Python gives up (`RecursionError`): it ends none.
+    """
+    if graph.cancels_in_circles(knot):
+        return None
+    reached = set(knot)
+    left = deque(knot)
+    deadlines = []
+    while left:
+        for task in graph.cancelled_by(left.popleft()):
+            if task not in reached:
+                reached.add(task)
+                left.append(task)
+                deadlines.append(graph.deadline_of(task))
     return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
 

@@ -30,6 +30,7 @@ class Graph:
                 self._holders[held.primitive.id].append(view.id)
         self.ends = {task: ends for task, view in self.tasks.items() if (ends := self._ends(view))}
         self.dead = self.ends.keys() - self._live()
+        self._cancelled_by: dict[int, list[int]] | None = None
 
     def awaited_by(self) -> dict[int, list[int]]:
         """Of each task, those whose wait its end, or its letting go of what it holds, would end."""
@@ -38,6 +39,29 @@ class Graph:
             for end in dict.fromkeys(ends):
                 found[end].append(task)
         return found
+
+    def cancelled_by(self, task: int) -> list[int]:
+        """Those that hand their own cancellation on to the task, as they wait for its end."""
+        if self._cancelled_by is None:
+            self._cancelled_by = defaultdict(list)
+            for view in self.tasks.values():
+                for end in _cancels(view):
+                    self._cancelled_by[end].append(view.id)
+        return self._cancelled_by.get(task, [])
+
+    def cancels_in_circles(self, tasks: list[int]) -> bool:
+        """Whether the cancellation of one of these could come back to it."""
+        inside = set(tasks)
+        handed_on = {task: [end for end in _cancels(self.tasks[task]) if end in inside] for task in tasks}
+        return any(
+            len(component) > 1 or component[0] in handed_on[component[0]]
+            for component in components(handed_on)
+        )
+
+    def deadline_of(self, task: int) -> int | None:
+        """When a timeout of the task's own cancels it."""
+        waiting = self.tasks[task].waiting
+        return None if waiting is None else waiting.deadline_ns
 
     def knots(self) -> Iterator[list[int]]:
         """The sets of dead tasks that wait for each other and for nobody else: where each deadlock starts."""
@@ -54,13 +78,13 @@ class Graph:
         if not waiting.complete or waiting.deadline_ns is not None:
             return ()
         if waiting.kind in ("task", "gather", "task group", "wait"):
-            return waiting.tasks
+            return tuple(sorted(set(waiting.tasks)))
         primitive = waiting.primitive
         if primitive is None or not primitive.exact or waiting.kind not in ("lock", "semaphore"):
             return ()
         holders = tuple(self._holders.get(primitive.id, ()))
         # One holder too few, and somebody unknown holds it; one too many, and a witness is wrong.
-        return holders if len(holders) == primitive.limit else ()
+        return tuple(dict.fromkeys(holders)) if len(holders) == primitive.limit else ()
 
     def _live(self) -> set[int]:
         awaited_by = self.awaited_by()
@@ -72,3 +96,11 @@ class Graph:
                     live.add(task)
                     left.append(task)
         return live
+
+
+def _cancels(view: TaskView) -> tuple[int, ...]:
+    """Whom the task's cancellation would be handed on to: `asyncio.wait` leaves its tasks alone."""
+    waiting = view.waiting
+    if waiting is None or view.state != "waiting":
+        return ()
+    return () if waiting.kind == "wait" and waiting.what != "wait_for" else waiting.tasks

@@ -16,9 +16,9 @@ __all__ = ["code_of", "function_of", "name_of"]
 
 UNNAMED: Final = "asyncio.task"
 
-# Qualified names of wrappers, and the variable in which each keeps the coroutine it wraps.
+# Qualified names of wrappers, and the variable, or its attribute, in which each keeps the coroutine it wraps.
 _WRAPPERS: Final[Mapping[str, str]] = {
-    "TaskHandle._run_coro": "coro",
+    "TaskHandle._run_coro": "self._coro",
     "AsyncioInstrumentor.trace_coroutine": "coro",
     "run.<locals>.wrapper": "main",
 }
@@ -89,7 +89,9 @@ def _wrapped(coro: Any, qualname: str) -> Any:
     if variable is None:
         return None
     frame = getattr(coro, "cr_frame", None)
+    variable, _, attribute = variable.partition(".")
     inner = frame.f_locals.get(variable) if frame is not None else None
+    inner = getattr(inner, attribute, None) if attribute else inner
     return inner if inner is not coro and hasattr(inner, "__qualname__") else None
 
 

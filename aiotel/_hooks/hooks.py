@@ -10,11 +10,12 @@ from typing import Any
 from .._borrowed import Returns
 from .._config import Config
 from .._duplicates import Duplicates
+from .._inspect.proof import witnesses_can_be_seen
 from .._ledger import Failed, Ledger
 from .._mailbox import Mailbox
 from .._record import Record, Rules
 from .._repeats import Repeats
-from ..observations import Source
+from ..observations import Frame, Source
 from . import loops, threadsafe
 from .blocking import BlockingCalls
 from .cancellations import Cancellations
@@ -23,6 +24,8 @@ from .errors import Errors
 from .executors import Executors
 from .ledgers import Ledgers, ledger_of
 from .lives import Lives
+from .locks import Locks
+from .long_holds import LongHolds
 from .loops import LEDGER, Detach
 from .retrievals import Retrievals, find
 from .runs import TRACKING, Runs
@@ -32,6 +35,7 @@ from .tasks import Tasks, create_within
 from .timing import Timing
 from .uncaught import Uncaught
 from .unfinished import Unfinished
+from .watched import Watches
 
 __all__ = ["Hooks"]
 
@@ -118,6 +122,16 @@ class Hooks:
             after_ns=int(config.starved_after * 1e9),
             frames=config.stack_frames,
         )
+        self.locks: Locks | None = None
+        # Where the stack has no witnesses, those that the hook sees have to do.
+        wanted = config.lock_owners or not witnesses_can_be_seen()
+        if wanted or config.lock_metrics or config.lock_held_after is not None:
+            long_holds = None
+            if config.lock_held_after is not None:
+                after_ns = int(config.lock_held_after * 1e9)
+                long_holds = LongHolds(observations, repeats, wall_ns, returns, after_ns=after_ns)
+            self.locks = Locks(only=only, measure=config.lock_metrics, long_holds=long_holds)
+        self._watches = Watches(observations, repeats, wall_ns, only=only)
         self._blocking: BlockingCalls | None = None
         if config.blocking_calls:
             self._blocking = BlockingCalls(
@@ -149,8 +163,11 @@ class Hooks:
             stack.callback(self._uncaught.detach)
             self._cancellations.attach()
             stack.callback(self._cancellations.detach)
+            if self.locks is not None:
+                stack.callback(self.locks.attach())
             if self._blocking is not None:
                 stack.callback(self._blocking.attach())
+            stack.callback(self._watches.attach())
             self._meet_running_loop()
             return stack.pop_all().close
 
@@ -160,6 +177,17 @@ class Hooks:
         if loop is not None and hasattr(loop, LEDGER) and ledger_of(loop) is None:
             self.ledgers.open(loop)
 
+    def owners_of(self, primitive_id: int) -> tuple[tuple[int, Frame | None], ...] | None:
+        """Which tasks hold this lock or semaphore, and since which line; None where that is not certain.
+
+        On the loop's thread. Of one that was held by a task that has ended, nobody: it is not known who will
+        release it.
+        """
+        owners = () if self.locks is None else self.locks.owners_of(primitive_id)
+        if not owners:
+            return None
+        return tuple((owner.task_id, owner.at) for owner in owners if not owner.ended)
+
     def look(self) -> None:
         """See what does not make itself heard. On the pump's thread."""
         followed = self.ledgers.followed()
@@ -168,6 +196,8 @@ class Hooks:
         self.unfinished.look(self.ledgers.opened())
         self.executors.look(self.ledgers.opened())
         self._starvation.look(self.executors.pools())
+        if self.locks is not None:
+            self.locks.look()
 
     def conclude(self, *, certain: bool) -> None:
         """Look for the last time, once detached; `certain` says that nothing will run any more."""
@@ -187,6 +217,8 @@ class Hooks:
         self._lives.forget()
         self.executors.forget()
         self._starvation.forget()
+        if self.locks is not None:
+            self.locks.forget()
         self.slow.forget()
 
     def _opened(self, loop: Any, ledger: Ledger) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from .._snapshot import Held
 from ..observations import Frame
 from .owners import is_library
+from .plumbing import is_plumbing
 from .primitives import beneath, is_a, known
 from .walks import NESTED, Step, Walk, place_of
 
@@ -26,10 +27,22 @@ _WAIT: Final = asyncio.Condition.wait.__code__
 
 def held_by(walk: Walk) -> tuple[Held, ...]:
     """What the task holds, in the order in which it came by it."""
-    found = [held for step in walk.steps for held in _held(walk, step, None, 0)]
+    by_hand = [_releases(step) for step in walk.steps]
+    found = [
+        held
+        for number, step in enumerate(walk.steps)
+        if not any(by_hand[number:])
+        for held in _held(walk, step, None, 0)
+    ]
     # Whoever waits on a condition has let go of its lock, or is about to get it again.
-    released = {id(beneath(each)) for step in walk.steps if step.code is _WAIT for each in step.referents[:8]}
+    waiting = (each for step in walk.steps if step.code is _WAIT for each in step.referents)
+    released = {id(beneath(each)) for each in waiting if is_a(each, asyncio.Condition)}
     return tuple(held for held in found if held.primitive.id not in released)
+
+
+def _releases(step: Step) -> bool:
+    """Whether the step is the program's and says `release` of something: of what it is inside, perhaps."""
+    return "release" in step.code.co_names and not is_plumbing(step.module)
 
 
 def _held(walk: Walk, step: Step, outer: Frame | None, depth: int) -> Iterator[Held]:
@@ -40,7 +53,8 @@ def _held(walk: Walk, step: Step, outer: Frame | None, depth: int) -> Iterator[H
         yield from _managed(walk, block.manager, at, depth)
     if depth < NESTED:
         for inner in walk.generators(step):
-            yield from _held(walk, inner, step.at, depth + 1)
+            if not _releases(inner):
+                yield from _held(walk, inner, step.at, depth + 1)
 
 
 def _managed(walk: Walk, manager: Any, at: Frame, depth: int) -> Iterator[Held]:
@@ -51,7 +65,8 @@ def _managed(walk: Walk, manager: Any, at: Frame, depth: int) -> Iterator[Held]:
                 yield from _managed(walk, walk.keep(leave.__self__), at, depth)
     elif type(manager).__name__ == _GENERATOR and depth < NESTED:
         for inner in walk.inside(manager.gen):
-            yield from _held(walk, inner, at, depth + 1)
+            if not _releases(inner):
+                yield from _held(walk, inner, at, depth + 1)
     else:
         found = known(manager)
         # anyio's say themselves who holds them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import CellType
 from typing import Any, Final, NamedTuple
 
 from .._snapshot import Primitive, WaitKind
@@ -90,9 +91,17 @@ def _first(step: Step, kind: Any) -> Any:
 
 
 def _timer(step: Step) -> float | None:
-    # By name: uvloop has one of its own.
-    timer = next((each for each in step.referents if type(each).__name__ == "TimerHandle"), None)
+    # By name: uvloop has one of its own. In a cell, where a function inside uses it, too.
+    things = (_content(each) if type(each) is CellType else each for each in step.referents)
+    timer = next((each for each in things if type(each).__name__ == "TimerHandle"), None)
     return None if timer is None or timer.cancelled() else timer.when()
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return None
 
 
 def _acquire(kinds: type | tuple[type, ...]) -> Tell:

@@ -14,7 +14,7 @@ from typing import Any
 from .._snapshot import Deadlock, Snapshot
 from .settled import Entry, Settled
 from .telling import Telling, Told
-from .views import seen_anew, with_owners
+from .views import Owners, seen_anew, with_owners
 
 __all__ = ["Deadlocks"]
 
@@ -53,9 +53,10 @@ class _Loop:
 class Deadlocks:
     """Finds the deadlocks of a session's loops."""
 
-    def __init__(self, check: Check, telling: Telling, *, interval_ns: int) -> None:
+    def __init__(self, check: Check, telling: Telling, owners: Owners, *, interval_ns: int) -> None:
         self._check = check
         self._telling = telling
+        self._owners = owners
         self._interval_ns = interval_ns
         self._loops: dict[int, _Loop] = {}
 
@@ -67,7 +68,7 @@ class Deadlocks:
         """See which of them are over. After each round."""
         loop = self._loops.setdefault(id(settled), _Loop())
         for told in list(loop.told):
-            moved = [entry for key, entry in told.entries.items() if settled.entries.get(key) is not entry]
+            moved = told.moved(settled.entries)
             if any(entry.key in told.deadlock.cycle for entry in moved):
                 loop.told.remove(told)
                 self._telling.resolve(told, moved, settled.ledger, now_ns)
@@ -86,6 +87,11 @@ class Deadlocks:
             loop.suspected.remove(suspected)
             self._judge(loop, settled, suspected, now_ns)
         return None
+
+    def tasks(self, settled: Settled) -> set[int]:
+        """The ids of all tasks in deadlocks that were told."""
+        loop = self._loops.get(id(settled))
+        return set() if loop is None else {key for told in loop.told for key in told.entries}
 
     def conclude(self, settled: Settled, now_ns: int) -> None:
         """The loop was closed."""
@@ -122,7 +128,7 @@ class Deadlocks:
     def _see_again(self, settled: Settled, suspected: _Suspected, loop: Any) -> None:
         entries = _entries(settled, suspected.deadlock)
         if entries is not None:
-            seen_anew(entries.values(), loop)
+            seen_anew(entries.values(), loop, self._owners)
         suspected.seen_again = True
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+from asyncio.selector_events import BaseSelectorEventLoop
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,8 @@ _HARMLESS: Final = (
 _WORKERS: Final = "concurrent.futures.thread."
 _IDLE: Final = "concurrent.futures.thread._worker"
 DEEP: Final = 100
+# What a call from another thread, such as ours, leaves in the queue.
+_WAKES: Final = getattr(BaseSelectorEventLoop, "_read_from_self", None)
 
 
 def is_forsaken(loop: Any) -> bool:
@@ -39,7 +42,9 @@ def is_forsaken(loop: Any) -> bool:
         return False
     timers: Any = getattr(loop, "_scheduled", None)
     ready: Any = getattr(loop, "_ready", None)
-    if timers is None or ready is None or any(not timer._cancelled for timer in timers) or len(ready):
+    if timers is None or ready is None or any(not timer._cancelled for timer in timers):
+        return False
+    if any(getattr(handle._callback, "__func__", None) is not _WAKES for handle in ready):
         return False
     if getattr(loop, "_signal_handlers", None) or getattr(loop, "_stopping", True):
         return False

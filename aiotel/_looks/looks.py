@@ -18,9 +18,10 @@ from .._ledger import Ledger
 from .._signals import names
 from .._visits import ask
 from .deadlocks import Deadlocks
+from .forsaken import Forsaken
 from .hung import HungTasks
 from .settled import Entry, Settled
-from .views import see
+from .views import Owners, see
 
 __all__ = ["Looks"]
 
@@ -47,6 +48,8 @@ class Looks:
         self,
         deadlocks: Deadlocks,
         hung: HungTasks,
+        forsaken: Forsaken,
+        owners: Owners,
         returns: Returns,
         *,
         interval_s: float,
@@ -55,11 +58,15 @@ class Looks:
     ) -> None:
         self._deadlocks = deadlocks
         self._hung = hung
+        self._forsaken = forsaken
+        self._owners = owners
         self._returns = returns
         self._interval_ns = int(interval_s * 1e9)
         self._clock = clock
         self._cpu_clock = cpu_clock
         self._loops: dict[int, _Loop] = {}
+        self.rounds = 0
+        """How often the tasks of a loop were compared with what they were before."""
 
     def look(self, ledgers: Iterable[Ledger]) -> None:
         """Go on looking; several times a second."""
@@ -75,12 +82,14 @@ class Looks:
 
     def active(self) -> dict[str, int]:
         """How many findings there are at the moment that are not over, by kind."""
-        return {names.DEADLOCKED: self._deadlocks.active(), names.HUNG: self._hung.active()}
+        deadlocks = self._deadlocks.active() + self._forsaken.active()
+        return {names.DEADLOCKED: deadlocks, names.HUNG: self._hung.active()}
 
     def forget(self) -> None:
         """In a child process: the loops are the parent's."""
         self._loops = {}
         self._deadlocks.forget()
+        self._forsaken.forget()
         self._hung.forget()
 
     def _look(self, ledgers: list[Ledger], now_ns: int) -> None:
@@ -102,31 +111,37 @@ class Looks:
             settled.look(now_ns, older_ns=self._interval_ns, most=NEW)
             rest_ns = SHARE * (self._cpu_clock() - before_ns)
             loop.next_ns = now_ns + max(self._interval_ns, rest_ns)
+            self.rounds += 1
             self._hung.look(settled, now_ns)
             self._deadlocks.look(settled, now_ns)
-        if settled.fresh:
-            self._ask(loop, partial(see, settled.fresh))
-            return
-        doubtful = self._deadlocks.consider(settled, now_ns)
-        if doubtful is not None:
+            self._forsaken.look(settled, now_ns)
+        doubtful = self._deadlocks.consider(settled, now_ns) or self._forsaken.consider(settled, now_ns)
+        if settled.fresh or doubtful is not None:
             self._ask(loop, doubtful)
 
     def _closed(self, loop: _Loop, now_ns: int) -> None:
         self._deadlocks.conclude(loop.settled, now_ns)
+        self._forsaken.conclude(loop.settled, now_ns)
         self._hung.conclude(loop.settled)
 
-    def _ask(self, loop: _Loop, look: Callable[[Any], None]) -> None:
+    def _ask(self, loop: _Loop, doubtful: Callable[[Any], None] | None) -> None:
         loop.asked = True
-        if not ask(loop.settled.ledger, partial(self._answer, loop, look), self._returns):
+        if not ask(loop.settled.ledger, partial(self._answer, loop, doubtful), self._returns):
             loop.asked = False
 
     # On the loop's thread.
 
-    def _answer(self, loop: _Loop, look: Callable[[Any], None]) -> None:
+    def _answer(self, loop: _Loop, doubtful: Callable[[Any], None] | None) -> None:
         try:
-            running: Any = loop.settled.ledger.loop()
-            if running is not None:
-                look(running)
+            settled = loop.settled
+            running: Any = settled.ledger.loop()
+            if running is None:
+                return
+            if doubtful is not None:
+                doubtful(running)
+            if settled.fresh:
+                see(settled.fresh, running, self._owners)
+                settled.changes += 1
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)
         finally:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from .._ledger import Ledger
 from .._record import AnyRecord
+from ..observations import Frame
 
 __all__ = ["Entry", "Settled"]
 
@@ -45,8 +46,8 @@ class Entry:
         """It is of interest, whether it could be in a deadlock or not."""
         self.view: Any = None
         """The `TaskView` of that look; None where it showed nothing that could be a deadlock."""
-        self.owners: tuple[int, ...] | None = None
-        """Who holds what it waits for, where the primitive itself says so."""
+        self.owners: tuple[tuple[int, Frame | None], ...] | None = None
+        """Which tasks hold what it waits for, and since which line, where that is certain."""
 
     def waits_still(self) -> bool:
         """Whether it is where it was."""

@@ -13,6 +13,7 @@ from .._signals import names
 from .._snapshot import Deadlock, Held, Primitive, TaskView
 from ..observations import Deadlocked, DeadlockEnd, DeadlockResolved, Entangled, TaskFacts
 from .settled import Entry
+from .views import with_owners
 
 __all__ = ["Telling", "Told"]
 
@@ -31,6 +32,10 @@ class Told:
         self.observed = observed
         self.since_ns = min((entry.since_ns for entry in entries.values()), default=now_ns)
 
+    def moved(self, entries: Mapping[int, Entry]) -> list[Entry]:
+        """Those of its tasks that are not where they were, of a loop with these."""
+        return [entry for key, entry in self.entries.items() if entries.get(key) is not entry]
+
 
 class Telling:
     """Tells deadlocks, and that they are over."""
@@ -48,7 +53,7 @@ class Telling:
 
     def tell(self, deadlock: Deadlock, entries: dict[int, Entry], now_ns: int) -> Told:
         """Tell it, and note it on the spans."""
-        views = {key: self._view(entry) for key, entry in entries.items()}
+        views = self._views(entries)
         tasks = [*deadlock.cycle, *deadlock.victims]
         tangled = entangled(tasks[:MOST], views, now_ns)
         observed = Deadlocked(
@@ -65,9 +70,28 @@ class Telling:
         self._mailbox.put(observed)
         return told
 
-    def _view(self, entry: Entry) -> TaskView:
-        view: TaskView = entry.view
-        return replace(view, task=self._identified(view.task)) if view.task.undecided is not None else view
+    def _views(self, entries: Mapping[int, Entry]) -> dict[int, TaskView]:
+        """What was seen of these, with the ids of their spans."""
+        views = with_owners(entries.values())
+        return {view.id: replace(view, task=self._identified(view.task)) for view in views}
+
+    def tell_total(self, entries: dict[int, Entry], tasks: int, now_ns: int) -> Told:
+        """Tell that nothing can wake the loop of these any more; it has so many tasks."""
+        views = self._views(entries)
+        everybody = tuple(entries)[:MOST]
+        observed = Deadlocked(
+            kind="total",
+            cycle=(),
+            victims=entangled(list(everybody), views, now_ns),
+            left_out=tasks - len(everybody),
+            certain=True,
+            seconds_left=None,
+            time_ns=self._wall_ns(now_ns),
+        )
+        told = Told(Deadlock(cycle=(), victims=everybody), entries, observed, now_ns)
+        self._note(told, views, now_ns)
+        self._mailbox.put(observed)
+        return told
 
     def resolve(self, told: Told, moved: Iterable[Entry], ledger: Ledger | None, now_ns: int) -> None:
         """Tell that it is over; without a ledger, because its loop was closed."""

@@ -14,6 +14,8 @@ from ..observations import (
     DestroyedPending,
     Failure,
     Hung,
+    LongHold,
+    LostUpdate,
     NeverAwaited,
     NeverStarted,
     NotClosed,
@@ -31,15 +33,25 @@ from .coroutines import NeverAwaiteds
 from .deadlocks import DEADLOCK_KINDS, DeadlockResolveds, Deadlocks
 from .executors import EXECUTOR_KINDS, Recovereds, Starveds
 from .failures import Failures
+from .holds import HOLD_KINDS, LongHolds
 from .hung import HUNG_KINDS, Hungs
 from .lives import FINDINGS, Destroyeds, NotCloseds, Unstarteds
+from .races import RACE_KINDS, LostUpdates
 from .reports import Sort
 from .retrievals import Retrievals, Unretrieveds
 from .stalls import StallEnds, Stalls
 
 __all__ = ["KINDS", "Counters", "sorts"]
 
-KINDS: Final = (*FINDINGS, *CANCELLATION_KINDS, *EXECUTOR_KINDS, *HUNG_KINDS, *DEADLOCK_KINDS)
+KINDS: Final = (
+    *FINDINGS,
+    *CANCELLATION_KINDS,
+    *EXECUTOR_KINDS,
+    *HUNG_KINDS,
+    *DEADLOCK_KINDS,
+    *HOLD_KINDS,
+    *RACE_KINDS,
+)
 """The kinds of findings, which are counted from the start."""
 
 
@@ -76,7 +88,9 @@ def sorts(counters: Counters, config: Config) -> Mapping[type, Sort]:
         NotClosed: NotCloseds(counters.count_finding),
         Starved: Starveds(counters.count_finding),
         Recovered: Recovereds(),
+        LostUpdate: LostUpdates(counters.count_finding),
         Hung: Hungs(counters.count_finding),
+        LongHold: LongHolds(counters.count_finding),
         Deadlocked: Deadlocks(counters.count_finding),
         DeadlockResolved: DeadlockResolveds(),
         Stall: Stalls(),

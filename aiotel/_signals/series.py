@@ -30,6 +30,8 @@ BOUNDS: Final[Mapping[str, tuple[float, ...]]] = {
     names.TASK_RUN_DURATION: _TURNS,
     names.TASK_SCHEDULED_DURATION: _TURNS,
     names.TASK_WAITING_DURATION: _LIFETIMES,
+    names.LOCK_WAIT_DURATION: (*_TURNS, 30.0, 60.0),
+    names.LOCK_HOLD_DURATION: (*_TURNS, 30.0, 60.0),
     names.EXECUTOR_QUEUE_DURATION: (*_TURNS, 30.0, 60.0),
 }
 """Bucket boundaries of our histograms, in seconds."""
@@ -44,6 +46,8 @@ _DESCRIPTIONS: Final = {
     names.TASK_RUN_DURATION: "How long tasks ran, all their steps together.",
     names.TASK_SCHEDULED_DURATION: "How long tasks were ready to run and had to wait for the loop.",
     names.TASK_WAITING_DURATION: "How long tasks waited for something else than the loop.",
+    names.LOCK_WAIT_DURATION: "How long tasks waited for a lock or a semaphore that they got (opt-in).",
+    names.LOCK_HOLD_DURATION: "How long tasks held a lock, or a permit of a semaphore (opt-in).",
     names.EXECUTOR_QUEUE_DURATION: "How long calls waited for a thread, from run_in_executor to their start.",
 }
 

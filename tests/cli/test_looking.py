@@ -209,14 +209,18 @@ def test_a_process_without_aiotel_is_told_so(bank: Bank, names: list[str], envir
     assert outcome.stderr.startswith(f"aiotel: process {pid} does not listen: it has no aiotel (")
 
 
-def test_a_process_that_was_killed_is_told_so(bank: Bank, names: list[str], environ: dict[str, str]) -> None:
+def test_a_process_that_was_killed_is_told_so(
+    bank: Bank, names: list[str], environ: dict[str, str], tmp_path: Path
+) -> None:
     process = bank("dead", *names)
+    _aiotel(environ, "ps", process.pid)
     process.kill()
     process.wait()
 
-    assert _aiotel(environ, "ps", process.pid).stderr.startswith(
-        f"aiotel: process {process.pid} does not listen"
-    )
+    outcome = _aiotel(environ, "ps", process.pid)
+
+    assert (tmp_path / "aiotel" / f"{process.pid}.sock").exists()
+    assert outcome == Outcome(status=1, stdout="", stderr=f"aiotel: there is no process {process.pid}\n")
 
 
 def test_a_socket_that_a_killed_process_left_is_removed_by_the_next(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
@@ -46,12 +46,16 @@ _TOLD = {
     names.EXCEPTION_STACKTRACE,
     *(name for place in _PLACES.values() for name in place),
     CODE_STACKTRACE,
+    names.DEADLOCK_GRAPH,
+    names.DEADLOCK_TASKS,
+    names.DEADLOCK_VICTIMS,
 }
 
 
 def lines(log: ReceivedLog, *, glyphs: Glyphs = words.UNICODE) -> Iterator[tuple[int, Text]]:
     """The lines of a log record, each with the columns to indent it by: they may need to be wrapped."""
     yield 0, _headline(log)
+    yield from _below(log)
     error = exception(log.attributes)
     if error and error != words.value(log.body):
         yield 4, Text(error, "red")
@@ -73,7 +77,23 @@ def _headline(log: ReceivedLog) -> Text:
     service = log.resource.get(SERVICE_NAME)
     text.append(f"{words.value(service, limit=40)}  " if service else "", "cyan")
     text.append(f"{words.neutral(log.event_name, limit=100)}  " if log.event_name else "", "bold")
-    return text.append(words.value(log.body, limit=_BODY_LIMIT) if log.body is not None else "")
+    body = _body(log)[0]
+    return text.append(words.value(body, limit=_BODY_LIMIT) if body is not None else "")
+
+
+def _body(log: ReceivedLog) -> tuple[Any, list[str]]:
+    """The first line of what it says, and the others."""
+    if not isinstance(log.body, str) or "\n" not in log.body:
+        return log.body, []
+    first, *others = log.body.splitlines()
+    return first, others[:_STACK_LINES]
+
+
+def _below(log: ReceivedLog) -> Iterator[tuple[int, Text]]:
+    for line in _body(log)[1]:
+        text = line.strip()
+        if text:
+            yield 2 + len(line) - len(line.lstrip()), Text(words.neutral(text, limit=_BODY_LIMIT))
 
 
 def _stack(log: ReceivedLog, glyphs: Glyphs) -> Iterator[tuple[int, Text]]:
