@@ -59,6 +59,7 @@ from ._signals.series import BOUNDS, description_of
 from ._signals.traces.traces import Traces
 from ._snapshot import Snapshot
 from ._status.answers import Answers
+from ._status.places import own_directories
 from ._status.status import Status
 from ._watch.watch import Watch
 from .observations import Source, TaskFacts
@@ -137,7 +138,7 @@ class Session:
         self._ledgers = self._hooks.ledgers
         self._wire_looks()
         self._status = Status(
-            Answers(self._snapshots.take, version=version), os.environ, serves=config.status
+            Answers(self._snapshots.take, version=version), own_directories, serves=config.status
         )
         self._wire_metrics(meter_provider, version)
         self._wire_logs(logger_provider, version)

@@ -19,6 +19,8 @@ __all__ = ["Answers", "Leaks", "TakesSnapshots"]
 
 _ROOM = 65536
 """Kept for what is around the tasks."""
+_LEAST = 4096
+"""With less left than that no task is tried any more."""
 
 Leaks = Callable[[], Mapping[str, Any]]
 """Looks for tasks that nobody can wake any more, and gives what JSON can carry."""
@@ -93,13 +95,12 @@ def _encoded_tasks(tasks: Iterable[TaskView]) -> tuple[bytes, int]:
     encoded: list[bytes] = []
     left, left_out = ANSWER_BYTES - _ROOM, 0
     for view in tasks:
-        task = json.dumps(to_plain(view), separators=(",", ":")).encode()
-        left -= len(task) + 1
-        if left < 0:
+        task = b"" if left < _LEAST else json.dumps(to_plain(view), separators=(",", ":")).encode()
+        if not task or len(task) >= left:
             left_out += 1
-            left += len(task) + 1
-        else:
-            encoded.append(task)
+            continue
+        left -= len(task) + 1
+        encoded.append(task)
     return b",".join(encoded), left_out
 
 

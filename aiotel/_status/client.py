@@ -37,7 +37,7 @@ def ask(pid: int, request: Request, environ: Mapping[str, str]) -> dict[str, Any
     except AttachError:
         raise
     except (ConnectionRefusedError, FileNotFoundError):
-        raise AttachError(f"process {pid} does not listen at {path} any more") from None
+        raise AttachError(_why_not(pid)) from None
     except PermissionError:
         raise AttachError(f"process {pid} is another user's: ask as that user, or as root") from None
     except TimeoutError:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["directories", "is_answered", "prepare", "sweep"]
+__all__ = ["directories", "is_answered", "own_directories", "prepare", "sweep"]
 
 SWEPT: Final = 1000
 """So many sockets are looked at for those that dead processes have left."""
@@ -26,6 +26,11 @@ def directories(environ: Mapping[str, str], uid: int) -> Iterator[Path]:
     for temporary in dict.fromkeys((given, "/tmp")):  # noqa: S108  # what is in it is checked
         if temporary.startswith("/"):
             yield Path(temporary) / f"aiotel-{uid}"
+
+
+def own_directories() -> Iterator[Path]:
+    """Where this process keeps its socket."""
+    return directories(os.environ, os.geteuid())
 
 
 def prepare(directory: Path) -> None:

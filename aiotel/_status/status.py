@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,6 @@ from .._complaints import complaints
 from .._faults import faults
 from .answers import Answers
 from .clients import SILENTLY
-from .places import directories
 from .protocol import answer, refused
 from .server import Server, open_socket
 
@@ -37,19 +36,20 @@ ENDS_S: Final = 0.5
 class Status:
     """The socket of one session, and its thread.
 
-    Where no socket is wanted, `errands` has the thread for what is to be done otherwise.
+    It goes to the first of the `places` that can be used. Where no socket is wanted, `errands` has the thread
+    for what is to be done otherwise.
     """
 
     def __init__(
         self,
         answers: Answers,
-        environ: Mapping[str, str],
+        places: Callable[[], Iterable[Path]],
         *,
         serves: bool = True,
         errands: bool = False,
     ) -> None:
         self._answers = answers
-        self._environ = environ
+        self._places = places
         self._serves = serves and hasattr(socket, "AF_UNIX")
         self._needed = self._serves or errands
         # Two loops may be met at once: one thread. Re-entrant: the handler of a signal may close the session.
@@ -150,7 +150,7 @@ class Status:
     def _listen(self) -> socket.socket | None:
         """The socket in the first place that can be used; where none can, a line says why."""
         problems = []
-        for directory in directories(self._environ, os.geteuid()):
+        for directory in self._places():
             try:
                 listener, self._path = open_socket(directory, os.getpid())
             except OSError as error:

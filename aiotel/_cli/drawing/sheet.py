@@ -85,13 +85,15 @@ def cut(text: str, width: int, *, more: str = "…") -> str:
     """The text in so many columns at most, with a sign where something is missing."""
     if cells(text) <= width:
         return text
+    if cells(more) > width:
+        return more[: max(0, width)]
     left, shown = width - cells(more), []
     for char in text:
         left -= _cells_of(char)
         if left < 0:
             break
         shown.append(char)
-    return ("".join(shown) + more)[: max(0, width)]
+    return "".join(shown) + more
 
 
 def _cells_of(char: str) -> int:

@@ -147,7 +147,7 @@ def _function(name: str) -> str:
 
 
 def _letters(tasks: Iterable[TaskView]) -> dict[int, str]:
-    """A letter for each primitive that is waited for or held, in order of tasks; A first in each class."""
+    """A letter for each primitive that is waited for or held: from A on for each class."""
     found: dict[int, str] = {}
     numbers: Counter[str] = Counter()
     for view in sorted(tasks, key=lambda view: (view.created_ns, view.id)):
