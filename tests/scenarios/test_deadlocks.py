@@ -532,3 +532,24 @@ async def main():
     found = run_broken(loops, capsys, text)
 
     assert [size] == [len(cycle_of(log)) for log in found.logs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "two locks",
+            "Unless another task releases what one of them waits for, only a cancellation can end this.",
+        ),
+        ("a child that wants what its parent holds", "Unless another task releases"),
+        ("tasks that await each other", "to cancel tasks that await each other is a RecursionError"),
+        ("a timeout far above", "A timeout will end this in "),
+    ],
+)
+def test_it_is_said_how_it_could_end(
+    loops: Loops, capsys: pytest.CaptureFixture[str], name: str, words: str
+) -> None:
+    found = run_broken(loops, capsys, _text(BROKEN[name]), *NAMES)
+
+    assert words in str(found.logs[0].body)
