@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ._hooks.watched import watch
     from ._process import detached, instrument, run, uninstrument
     from ._session import Session
+    from ._snapshot import Snapshot
     from .errors import AiotelError, AttachError, ConfigError, UnsupportedError
 
 __version__ = "0.1.0"
@@ -22,6 +23,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Session",
+    "Snapshot",
     "UnsupportedError",
     "blocking_allowed",
     "detached",
@@ -37,6 +39,7 @@ _HOMES = {
     **dict.fromkeys(("detached", "instrument", "run", "uninstrument"), "_process"),
     "Config": "_config",
     "Session": "_session",
+    "Snapshot": "_snapshot",
     "blocking_allowed": "_hooks.permits",
     "watch": "_hooks.watched",
 }

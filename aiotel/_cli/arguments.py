@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from .. import __version__
 
-COMMANDS = ("run", "view", "demo", "ps", "tree", "where", "leaks", "dump")
+COMMANDS = ("run", "view", "demo", "ps", "tree", "where", "dump")
 
 DESCRIPTION = "Make a running asyncio program explain itself, in OpenTelemetry's terms."
 

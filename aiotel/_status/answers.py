@@ -15,15 +15,12 @@ from .matches import matching
 from .plain import to_plain
 from .protocol import Refusal, Request
 
-__all__ = ["Answers", "Leaks", "TakesSnapshots"]
+__all__ = ["Answers", "TakesSnapshots"]
 
 _ROOM = 65536
 """Kept for what is around the tasks."""
 _LEAST = 4096
 """With less left than that no task is tried any more."""
-
-Leaks = Callable[[], Mapping[str, Any]]
-"""Looks for tasks that nobody can wake any more, and gives what JSON can carry."""
 
 
 class TakesSnapshots(Protocol):
@@ -36,15 +33,13 @@ class TakesSnapshots(Protocol):
 class Answers:
     """Answers what is asked about this process."""
 
-    def __init__(self, snapshot: TakesSnapshots, *, version: str, leaks: Leaks | None = None) -> None:
+    def __init__(self, snapshot: TakesSnapshots, *, version: str) -> None:
         self._snapshot = snapshot
         self._version = version
-        self._leaks = leaks
         self.commands: Mapping[str, Callable[[Request], bytes]] = {
             "ps": self._without_stacks,
             "tree": self._without_stacks,
             "where": self._where,
-            "leaks": self._look_for_leaks,
             "dump": self._all,
         }
 
@@ -67,11 +62,6 @@ class Answers:
         ids = [view.id for view in found]
         others = (_without_stack(view) for view in snapshot.tasks if view.id not in ids)
         return self._encoded(replace(snapshot, tasks=(*found, *others)), matches=ids)
-
-    def _look_for_leaks(self, _: Request) -> bytes:
-        if self._leaks is None:
-            raise Refusal("leaks is not available in this process")
-        return self._envelope(json.dumps(dict(self._leaks())).encode(), "leaks")
 
     def _encoded(self, snapshot: Snapshot, **more: Any) -> bytes:
         tasks, left_out = _encoded_tasks(snapshot.tasks)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -342,7 +341,7 @@ def test_a_loop_that_nothing_can_wake_is_told(capsys: pytest.CaptureFixture[str]
         assert process.stderr is not None
         line = process.stderr.readline()
     finally:
-        process.send_signal(signal.SIGINT)
+        process.kill()
         process.communicate(timeout=20)
 
     assert "nothing can wake this event loop any more, all 2 tasks wait for ever" in line

@@ -19,11 +19,9 @@ from aiotel._status.protocol import Refusal, Request
 
 from .snapshots import abba, frame, snapshot, task, waiting_for
 
-LEAKED = {"tasks": 3}
 
-
-def _answers(taken: Snapshot, leaks: Any = None) -> Answers:
-    return Answers(lambda *, timeout: taken, version="0.0", leaks=leaks)
+def _answers(taken: Snapshot) -> Answers:
+    return Answers(lambda *, timeout: taken, version="0.0")
 
 
 def _answer(taken: Snapshot, do: str, task: str = "") -> Mapping[str, Any]:
@@ -109,14 +107,6 @@ def test_no_task_is_told_so(text: str, left_out: int, words: str) -> None:
         _answer(replace(abba(), left_out=left_out), "where", text)
 
     assert str(refusal.value) == words
-
-
-def test_leaks_are_there_where_somebody_looks_for_them() -> None:
-    found = json.loads(_answers(abba(), lambda: LEAKED).commands["leaks"](Request(do="leaks")))
-
-    assert found["leaks"] == LEAKED
-    with pytest.raises(Refusal, match="not available"):
-        _answers(abba()).commands["leaks"](Request(do="leaks"))
 
 
 def test_a_name_that_cannot_be_written_is_written_all_the_same() -> None:

@@ -42,8 +42,12 @@ class Waits:
         for component in components(self.targets):
             inside = set(component)
             if len(component) > 1 or component[0] in self.targets[component[0]]:
-                found.append(self._shortest(min(inside), inside))
+                found.append(self._shortest(min(inside, key=self._age), inside))
         return found
+
+    def _age(self, task: int) -> tuple[int, int]:
+        """By which the eldest comes first."""
+        return self.tasks[task].created_ns, task
 
     def _targets(self, view: TaskView) -> tuple[int, ...]:
         waiting = view.waiting
