@@ -21,6 +21,8 @@ ADAPTIVE = "adaptive"
 """`stall_after` that follows the loop's habits."""
 WITHHOLD = f"{__name__}:withheld"
 """`AIOTEL_REDACT` in the place of one that cannot be used."""
+DUMP_SIGNALS = ("SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGHUP")
+"""Signals that a program can do without: no others may ask for a snapshot."""
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
@@ -89,6 +91,9 @@ class Config:
     status: bool = True
     """Let `aiotel ps` and its kin look into the process, by a unix socket that only this user and root can
     use."""
+    dump_signal: str = ""
+    """At this signal (SIGUSR1, SIGUSR2, SIGQUIT or SIGHUP) a snapshot of all tasks is logged. Whoever handles
+    the signal already still does."""
     exact_timing: bool = False
     """Time every step of every task, and count every slow callback: on asyncio's own loops, for about a
     microsecond a step."""
@@ -266,6 +271,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "lock_metrics": _boolean,
     "lock_held_after": _number,
     "status": _boolean,
+    "dump_signal": str,
     "exact_timing": _boolean,
     "redact": _Named,
     "severity": _Named,
@@ -329,6 +335,9 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "lock_metrics": _bool_check,
     "lock_held_after": lambda value: None if value is None else _seconds(value),
     "status": _bool_check,
+    "dump_signal": lambda value: (
+        None if value in ("", *DUMP_SIGNALS) else f"must be one of {', '.join(DUMP_SIGNALS)}, or empty"
+    ),
     "exact_timing": _bool_check,
     "redact": _callable_check,
     "severity": _callable_check,

@@ -59,7 +59,9 @@ from ._signals.series import BOUNDS, description_of
 from ._signals.traces.traces import Traces
 from ._snapshot import Snapshot
 from ._status.answers import Answers
+from ._status.dumps import dumped
 from ._status.places import own_directories
+from ._status.signals import attach
 from ._status.status import Status
 from ._watch.watch import Watch
 from .observations import Source, TaskFacts
@@ -138,7 +140,10 @@ class Session:
         self._ledgers = self._hooks.ledgers
         self._wire_looks()
         self._status = Status(
-            Answers(self._snapshots.take, version=version), own_directories, serves=config.status
+            Answers(self._snapshots.take, version=version),
+            own_directories,
+            serves=config.status,
+            errands=bool(config.dump_signal),
         )
         self._wire_metrics(meter_provider, version)
         self._wire_logs(logger_provider, version)
@@ -157,6 +162,7 @@ class Session:
         self._traces.look()
         self._be_called_at_exit()
         self._detach = self._hooks.attach()
+        self._ignore_signal = self._heed_signal(config.dump_signal)
         if self._providers is not None:
             self._pump.start()
 
@@ -207,6 +213,7 @@ class Session:
         self._closed = True
         atexit.unregister(self.at_exit)
         self._detach()
+        self._ignore_signal()
         self._status.stop()
         self._watch.stop()
         self._watch.look(self._metrics, self._identified_task)
@@ -267,6 +274,14 @@ class Session:
             self._clock.wall_ns,
             self._watch.health.age_ns_of,
         )
+
+    def _heed_signal(self, name: str) -> Callable[[], None]:
+        """Log a snapshot whenever this signal comes; gives what ends that."""
+
+        def dump() -> None:
+            self._observations.put(dumped(self._snapshots.take()))
+
+        return attach(name, partial(self._status.do, dump)) if name else _nothing
 
     # Signals.
 
@@ -440,6 +455,10 @@ class Session:
         if self._providers is not None:
             self._providers.after_fork()
             self._pump.start()
+
+
+def _nothing() -> None:
+    """What ends what never began."""
 
 
 def _disabled_by_environment() -> bool:

@@ -16,6 +16,7 @@ __all__ = [
     "DeadlockResolved",
     "Deadlocked",
     "DestroyedPending",
+    "Dumped",
     "Entangled",
     "ExceptionFacts",
     "Failure",
@@ -409,6 +410,22 @@ class Deadlocked:
     def task(self) -> TaskFacts | None:
         """The first of them: the log belongs to its span."""
         return next((each.task for each in (*self.cycle, *self.victims)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dumped:
+    """A snapshot that a signal has asked for: in words, and its tasks as JSON.
+
+    `count` is how many tasks there are, `left_out` how many of them are not in `tasks`.
+    """
+
+    words: str
+    tasks: str
+    count: int
+    left_out: int
+    time_ns: int
+    task: None = None
+    context: None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

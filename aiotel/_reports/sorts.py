@@ -12,6 +12,7 @@ from ..observations import (
     Deadlocked,
     DeadlockResolved,
     DestroyedPending,
+    Dumped,
     Failure,
     Hung,
     LongHold,
@@ -39,6 +40,7 @@ from .lives import FINDINGS, Destroyeds, NotCloseds, Unstarteds
 from .races import RACE_KINDS, LostUpdates
 from .reports import Sort
 from .retrievals import Retrievals, Unretrieveds
+from .snapshots import Dumps
 from .stalls import StallEnds, Stalls
 
 __all__ = ["KINDS", "Counters", "sorts"]
@@ -93,6 +95,7 @@ def sorts(counters: Counters, config: Config) -> Mapping[type, Sort]:
         LongHold: LongHolds(counters.count_finding),
         Deadlocked: Deadlocks(counters.count_finding),
         DeadlockResolved: DeadlockResolveds(),
+        Dumped: Dumps(),
         Stall: Stalls(),
         StallEnded: StallEnds(),
         BlockingCall: BlockingCalls(counters.count),

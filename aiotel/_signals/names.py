@@ -96,6 +96,9 @@ DEADLOCK_END: Final = "asyncio.deadlock.end"
 WAITING_FOR: Final = "asyncio.task.waiting.for"
 WAITING_LIMIT: Final = "asyncio.task.waiting.limit"
 TASK_HOLDS: Final = "asyncio.task.holds"
+SNAPSHOT_TASKS: Final = "asyncio.snapshot.tasks"
+SNAPSHOT_COUNT: Final = "asyncio.snapshot.count"
+SNAPSHOT_LEFT_OUT: Final = "asyncio.snapshot.left_out"
 DROPPED_KIND: Final = "aiotel.dropped.kind"
 
 # Metrics.
@@ -141,6 +144,7 @@ TASK_HUNG: Final = "asyncio.task.hung"
 LOCK_LONG_HOLD: Final = "asyncio.lock.long_hold"
 DEADLOCK: Final = "asyncio.deadlock"
 DEADLOCK_RESOLVED: Final = "asyncio.deadlock.resolved"
+SNAPSHOT: Final = "asyncio.snapshot"
 STALL: Final = "asyncio.stall"
 STALL_ENDED: Final = "asyncio.stall.ended"
 STALL_WAITED: Final = "asyncio.stall.waited"  # on the spans of those that had to wait

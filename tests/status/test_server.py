@@ -270,6 +270,28 @@ def test_whoever_takes_too_long_to_ask_is_sent_away(served: Callable[..., Served
         assert _is_closed(slow)
 
 
+def test_the_time_that_others_take_is_nobodys_fault(
+    served: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+
+    def long(request: object) -> bytes:
+        clock.now += 2 * SECONDS
+        return b'"long"'
+
+    monkeypatch.setitem(COMMANDS, "long", long)
+    server = served(clock=clock)
+    with server.client() as other, server.client() as asks:
+        other.sendall(PS)
+        assert _said(other) == HERE
+        other.sendall(PS[:5])
+        asks.sendall(b'{"v":1,"do":"long"}\n')
+        assert _said(asks) == {"v": 1, "ok": "long"}
+        other.sendall(PS[5:])
+
+        assert _said(other) == HERE
+
+
 def test_whoever_does_not_read_is_sent_away(served: Callable[..., Served]) -> None:
     clock = Clock()
     server = served(clock=clock)
