@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Final
 
 from .._snapshot import Snapshot, TaskView
 from .components import components
 
 __all__ = ["Graph"]
+
+
+PERMITS: Final = 32
+"""A semaphore with more is not judged: each of its waiters would wait for each of its holders."""
 
 
 class Graph:
@@ -81,6 +86,8 @@ class Graph:
             return tuple(sorted(set(waiting.tasks)))
         primitive = waiting.primitive
         if primitive is None or not primitive.exact or waiting.kind not in ("lock", "semaphore"):
+            return ()
+        if primitive.limit is None or primitive.limit > PERMITS:
             return ()
         holders = tuple(self._holders.get(primitive.id, ()))
         # One holder too few, and somebody unknown holds it; one too many, and a witness is wrong.

@@ -108,6 +108,8 @@ class _Field:
         """What stands there; a property is not asked, as that is the program's code."""
         if self._set is not None and not _is_slot(self._found):
             return MISSING
+        if self._get is not None and not _is_slot(self._found):  # a cached property computes what it gives
+            return thing.__dict__.get(self._name, MISSING) if self._set is None else MISSING
         try:
             return self._value(thing)
         except AttributeError:

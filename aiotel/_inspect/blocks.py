@@ -27,7 +27,7 @@ from .._record import line_of
 __all__ = ["Block", "blocks_of"]
 
 _EXITS: Final = frozenset({"__exit__", "__aexit__"})
-_BOUND: Final = frozenset({MethodType, BuiltinMethodType, MethodWrapperType})
+_BUILTIN: Final = frozenset({BuiltinMethodType, MethodWrapperType})
 # Since 3.14 the method and what it is bound to lie beside each other.
 _UNBOUND: Final = frozenset({FunctionType, MethodDescriptorType, WrapperDescriptorType})
 _BLOCKS: Final = 64
@@ -55,8 +55,8 @@ def blocks_of(referents: list[Any], code: CodeType, instruction: int) -> list[Bl
     """
     lines = _lines(code, instruction)
     managers = list(_managers(referents)) if lines else []
-    # One more than there are handlers: that is still being entered, or is being left because of an exception.
-    if len(managers) == len(lines) + 1 and _passes(code, instruction):
+    # One that is still being entered is the last, and has no handler yet.
+    if len(managers) == len(lines) + 1 and _enters(code, instruction):
         managers.pop()
     if len(managers) != len(lines):
         return []
@@ -68,7 +68,11 @@ def _managers(referents: list[Any]) -> Iterator[Any]:
     following = iter([*referents[1:], None])
     for referent, after in zip(referents, following, strict=True):
         kind = type(referent)
-        if kind in _BOUND:
+        if kind is MethodType:
+            # Its function may be any object, with names of its own.
+            if type(referent.__func__) is FunctionType and referent.__func__.__name__ in _EXITS:
+                yield referent.__self__
+        elif kind in _BUILTIN:
             if referent.__name__ in _EXITS:
                 yield referent.__self__
         elif kind in _UNBOUND and referent.__name__ in _EXITS and type(after) is not CodeType:
@@ -95,12 +99,12 @@ def _is_of_with(instructions: bytes, at: int) -> bool:
 
 
 @lru_cache(1024)
-def _passes(code: CodeType, instruction: int) -> bool:
-    """Whether what is awaited at this instruction is an `__aenter__` or an `__aexit__`."""
+def _enters(code: CodeType, instruction: int) -> bool:
+    """Whether what is awaited at this instruction is an `__aenter__`."""
     instructions = code.co_code
     for at in range(instruction, max(instruction - _NEAR, -1), -2):
         if instructions[at] == _AWAIT:
-            return instructions[at + 1] != 0  # 1 where a block is entered, 2 where it is left
+            return instructions[at + 1] == 1  # 2 where a block is left
     return False
 
 

@@ -6,12 +6,11 @@ import gc
 from collections.abc import Iterator
 from typing import Any, Final
 
-__all__ = ["coroutines", "frame_of"]
+__all__ = ["DEPTH", "coroutines", "frame_of"]
 
 DEPTH: Final = 200
 """How many coroutines of a task are looked at."""
 
-_MISSING: Final = object()
 # In a coroutine object these name what it awaits: for native ones, for generators, for async generators.
 _AWAITED: Final = ("cr_await", "gi_yieldfrom", "ag_await")
 _FRAMES: Final = ("cr_frame", "gi_frame", "ag_frame")
@@ -19,7 +18,10 @@ _FRAMES: Final = ("cr_frame", "gi_frame", "ag_frame")
 
 def frame_of(coroutine: Any) -> Any:
     """The frame in which a coroutine stands."""
-    return next((frame for name in _FRAMES if (frame := getattr(coroutine, name, None)) is not None), None)
+    for name in _FRAMES:
+        if hasattr(type(coroutine), name):  # a stranger's `__getattr__` is not asked
+            return getattr(coroutine, name)
+    return None
 
 
 def coroutines(task: Any) -> Iterator[Any]:
@@ -34,8 +36,7 @@ def coroutines(task: Any) -> Iterator[Any]:
 
 def _awaited(coroutine: Any) -> Any:
     for name in _AWAITED:
-        awaited = getattr(coroutine, name, _MISSING)
-        if awaited is not _MISSING:
-            return awaited
+        if hasattr(type(coroutine), name):
+            return getattr(coroutine, name)
     # A step of an async generator names nothing, but it refers to its generator.
-    return next((each for each in gc.get_referents(coroutine) if hasattr(each, "ag_frame")), None)
+    return next((each for each in gc.get_referents(coroutine) if hasattr(type(each), "ag_frame")), None)

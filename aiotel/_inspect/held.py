@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, _AsyncGeneratorContextManager
 from types import MethodType
 from typing import Any, Final
 
@@ -19,9 +19,8 @@ from .plumbing import is_plumbing
 from .primitives import beneath, is_a, known
 from .walks import NESTED, Step, Walk, place_of
 
-__all__ = ["held_by"]
+__all__ = ["conditions_of", "held_by"]
 
-_GENERATOR: Final = "_AsyncGeneratorContextManager"
 _WAIT: Final = asyncio.Condition.wait.__code__
 
 
@@ -34,10 +33,16 @@ def held_by(walk: Walk) -> tuple[Held, ...]:
         if not any(by_hand[number:])
         for held in _held(walk, step, None, 0)
     ]
-    # Whoever waits on a condition has let go of its lock, or is about to get it again.
-    waiting = (each for step in walk.steps if step.code is _WAIT for each in step.referents)
-    released = {id(beneath(each)) for each in waiting if is_a(each, asyncio.Condition)}
+    if walk.by_hand:
+        return ()
+    released = conditions_of(walk)
     return tuple(held for held in found if held.primitive.id not in released)
+
+
+def conditions_of(walk: Walk) -> set[int]:
+    """The locks of conditions that it waits on: it has let go of them, or is about to get them again."""
+    waiting = (each for step in walk.steps if step.code is _WAIT for each in step.referents)
+    return {id(beneath(each)) for each in waiting if is_a(each, asyncio.Condition)}
 
 
 def _releases(step: Step) -> bool:
@@ -63,10 +68,10 @@ def _managed(walk: Walk, manager: Any, at: Frame, depth: int) -> Iterator[Held]:
         for _, leave in list(getattr(manager, "_exit_callbacks", ())):
             if type(leave) is MethodType and leave.__name__ == "__aexit__":
                 yield from _managed(walk, walk.keep(leave.__self__), at, depth)
-    elif type(manager).__name__ == _GENERATOR and depth < NESTED:
+    elif is_a(manager, _AsyncGeneratorContextManager) and depth < NESTED:
         for inner in walk.inside(manager.gen):
-            if not _releases(inner):
-                yield from _held(walk, inner, at, depth + 1)
+            walk.by_hand = walk.by_hand or _releases(inner)  # be it what a block around it holds
+            yield from _held(walk, inner, at, depth + 1)
     else:
         found = known(manager)
         # anyio's say themselves who holds them.

@@ -10,11 +10,14 @@ from typing import Any, Final, NamedTuple
 from .._snapshot import Primitive, WaitKind
 from .plumbing import is_plumbing
 from .primitives import is_a, known
-from .walks import Step, Walk
+from .walks import Step, Walk, is_done
 
 __all__ = ["Wait", "wait_of"]
 
 Tell = Callable[[Walk, Step], "Wait"]
+
+MOST: Final = 2000
+"""Who waits for so many at once is not judged."""
 
 
 class Wait(NamedTuple):
@@ -36,6 +39,8 @@ class Wait(NamedTuple):
 def wait_of(walk: Walk) -> Wait:
     """What the task waits for."""
     waiter: Any = walk.waiter
+    if not walk.is_whole:
+        return Wait("unknown")
     if _is_task(waiter):
         return Wait("task", (id(waiter),), complete=True)
     if type(waiter).__name__ == "_GatheringFuture":
@@ -56,9 +61,9 @@ def _pending(walk: Walk, futures: Any) -> list[Any]:
     """Those of these futures that have not ended; of a gather within a gather, those that it gathers."""
     found: list[Any] = []
     left = list(futures)
-    while left:
+    while left and len(found) < MOST:
         future = walk.keep(left.pop())
-        if future.done():
+        if is_done(future):
             continue
         if type(future).__name__ == "_GatheringFuture":
             left.extend(future._children)
@@ -69,7 +74,8 @@ def _pending(walk: Walk, futures: Any) -> list[Any]:
 
 def _of_futures(walk: Walk, kind: WaitKind, futures: list[Any], deadline: float | None = None) -> Wait:
     tasks = tuple(id(future) for future in futures if _is_task(future))
-    return Wait(kind, tasks, complete=bool(tasks) and len(tasks) == len(futures), deadline=deadline)
+    complete = bool(tasks) and len(tasks) == len(futures) < MOST
+    return Wait(kind, tasks, complete=complete, deadline=deadline)
 
 
 def _is_task(thing: Any) -> bool:

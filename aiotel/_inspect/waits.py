@@ -16,7 +16,7 @@ from .coroutines import frame_of
 from .deadlines import Clock, deadline_of
 from .held import held_by
 from .kinds import wait_of
-from .walks import Step, Walk
+from .walks import Step, Walk, is_done
 
 __all__ = ["Look", "look_at"]
 
@@ -66,7 +66,7 @@ def _state(walk: Walk) -> State:
     coroutine = walk.chain[0] if walk.chain else None
     if getattr(coroutine, "cr_running", False):
         return "running"
-    if walk.waiter is not None and not walk.waiter.done():
+    if walk.waiter is not None and not is_done(walk.waiter):
         return "waiting"
     frame = frame_of(coroutine)
     if frame is not None and not getattr(coroutine, "cr_suspended", True):

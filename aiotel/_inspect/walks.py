@@ -6,6 +6,7 @@ handed to the loop when it is done with (see `_borrowed`), so that nothing of th
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Iterator
 from functools import lru_cache
@@ -15,11 +16,11 @@ from typing import Any, Final, NamedTuple
 from .._record import line_of
 from ..observations import Frame
 from .blocks import Block, blocks_of
-from .coroutines import coroutines, frame_of
+from .coroutines import DEPTH, coroutines, frame_of
 from .owners import is_library
 from .plumbing import is_plumbing
 
-__all__ = ["Step", "Walk", "place_of"]
+__all__ = ["Step", "Walk", "is_done", "place_of"]
 
 NESTED: Final = 16
 """So many generators within each other are gone into."""
@@ -52,6 +53,9 @@ class Walk:
         self.waiter = getattr(task, "_fut_waiter", None)
         self.chain = list(coroutines(task))
         self.steps = [step for each in self.chain if (step := _step(each)) is not None]
+        self.is_whole = len(self.chain) < DEPTH
+        self.by_hand = False
+        """Something that it is inside may release what it holds."""
         self._kept: list[Any] = []
 
     def keep(self, thing: Any) -> Any:
@@ -77,6 +81,13 @@ class Walk:
         outside = [step for step in self.steps if not is_plumbing(step.module)]
         own = [step for step in outside if not is_library(step.code.co_filename)]
         return next(reversed(own or outside or self.steps), None)
+
+
+def is_done(future: Any) -> bool:
+    """Whether a future has ended; one of a class with ideas of its own counts as if it had."""
+    if not issubclass(type(future), asyncio.Future):
+        return True
+    return asyncio.Future.done(future)
 
 
 def place_of(step: Step, line: int) -> Frame:

@@ -7,17 +7,22 @@ told.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from .._snapshot import Deadlock, Snapshot
+from .search import Search
 from .settled import Entry, Settled
 from .telling import Telling, Told
 from .views import Owners, seen_anew, with_owners
 
 __all__ = ["Deadlocks"]
+
+AGAIN: Final = 50
+"""So many of those behind a cycle are looked at again, at the same moment as the cycle."""
 
 Check = Callable[[Snapshot], Iterable[Deadlock]]
 
@@ -28,6 +33,7 @@ class _Suspected:
     def __init__(self, deadlock: Deadlock, since_ns: int) -> None:
         self.deadlock = deadlock
         self.since_ns = since_ns
+        self.search: Search | None = None
         self.seen_again = False
 
     def shown_by(self, deadlocks: Iterable[Deadlock]) -> Deadlock | None:
@@ -91,10 +97,15 @@ class Deadlocks:
         for suspected in list(loop.suspected):
             if now_ns - suspected.since_ns < self._interval_ns:
                 continue
+            search = suspected.search = suspected.search or _search(settled, suspected.deadlock)
+            if search.refuted:
+                continue  # it stays, so as not to be searched again
+            if not search.done:
+                return search.go_on
             if not suspected.seen_again:
                 return partial(self._see_again, settled, suspected)
             loop.suspected.remove(suspected)
-            self._judge(loop, settled, suspected, now_ns)
+            self._judge(loop, settled, suspected, search)
         return None
 
     def tasks(self, settled: Settled) -> set[int]:
@@ -123,30 +134,39 @@ class Deadlocks:
         views = with_owners(list(settled.entries.values()))
         return tuple(self._check(Snapshot(time_ns=0, now_ns=now_ns, tasks=tuple(views)))) if views else ()
 
-    def _judge(self, loop: _Loop, settled: Settled, suspected: _Suspected, now_ns: int) -> None:
+    def _judge(self, loop: _Loop, settled: Settled, suspected: _Suspected, search: Search) -> None:
         """Tell it, if the second look shows the same; where not, all are checked anew."""
         loop.checked = -1
-        cycle = suspected.deadlock.cycle
-        entries = _entries(settled, (*cycle, *suspected.deadlock.victims))
+        now_ns = time.monotonic_ns()
+        entries = _entries(settled, (*suspected.deadlock.cycle, *suspected.deadlock.victims))
         still = {key: entry for key, entry in entries.items() if entry.waits_still()}
         same = suspected.shown_by(self._found(settled, now_ns))
-        if same is None or not still.keys() >= set(cycle):
+        if same is None or not still.keys() >= set(suspected.deadlock.cycle):
             return
         suspected.keep(still)
-        deadlock = replace(suspected.deadlock, certain=same.certain, deadline_ns=same.deadline_ns)
+        deadlines = [each for each in (same.deadline_ns, search.deadline_ns) if each is not None]
+        deadlock = replace(suspected.deadlock, certain=same.certain, deadline_ns=min(deadlines, default=None))
         loop.told.append(self._telling.tell(deadlock, still, now_ns))
 
     # On the loop's thread.
 
     def _see_again(self, settled: Settled, suspected: _Suspected, loop: Any) -> None:
-        tasks = (*suspected.deadlock.cycle, *suspected.deadlock.victims)
+        tasks = (*suspected.deadlock.cycle, *suspected.deadlock.victims[:AGAIN])
         seen_anew(_entries(settled, tasks).values(), loop, self._owners)
         suspected.seen_again = True
 
 
+def _search(settled: Settled, deadlock: Deadlock) -> Search:
+    tasks = {*deadlock.cycle, *deadlock.victims}
+    waits = [entry.view.waiting for entry in _entries(settled, tasks).values()]
+    primitives = {wait.primitive.id for wait in waits if wait is not None and wait.primitive is not None}
+    return Search(tasks, primitives)
+
+
 def _entries(settled: Settled, tasks: Iterable[int]) -> dict[int, Entry]:
-    """What is known of these, of those that are where they were."""
-    return {key: entry for key in tasks if (entry := settled.entries.get(key)) is not None}
+    """What is known of these, of those that wait, and were looked at."""
+    found = ((key, settled.entries.get(key)) for key in tasks)
+    return {key: entry for key, entry in found if entry is not None and entry.view is not None}
 
 
 def _is_told(deadlock: Deadlock, told: Iterable[Told]) -> bool:

@@ -19,6 +19,8 @@ from .._inspect.stacks import stack_of
 
 __all__ = ["is_forsaken", "others_are_harmless"]
 
+# OpenTelemetry's threads that send spans and logs. Its readers of metrics call back whatever they are given.
+_BATCHES: Final = ("opentelemetry.sdk._shared_internal.", "opentelemetry.exporter.otlp.")
 # Modules of threads that never call into a loop, and of those that are idle.
 _HARMLESS: Final = (
     "aiotel.",
@@ -37,8 +39,9 @@ _WAKES: Final = getattr(BaseSelectorEventLoop, "_read_from_self", None)
 
 def is_forsaken(loop: Any) -> bool:
     """Whether the loop itself has nothing more to wait for. On its thread, called as the only callback."""
-    selector = getattr(loop, "_selector", None)
-    if not isinstance(loop, asyncio.BaseEventLoop) or selector is None:
+    selector: Any = getattr(loop, "_selector", None)
+    # A loop or a selector of another class may wait for what is not seen here.
+    if type(loop) is not asyncio.SelectorEventLoop or type(selector).__module__ != "selectors":
         return False
     timers: Any = getattr(loop, "_scheduled", None)
     ready: Any = getattr(loop, "_ready", None)
@@ -79,7 +82,7 @@ def _is_harmless(ident: int) -> bool:
             f"{place.module}.".startswith(("threading.", _WORKERS, "queue.")) for place in places
         ) and (places[0].function == _IDLE)
     modules = [f"{place.module}." for place in places]
-    ours = any(module.startswith(("aiotel.", "opentelemetry.")) for module in modules)
+    ours = any(module.startswith(("aiotel.", _BATCHES[0])) for module in modules)
     return bool(places) and ours and all(_is_known(module) for module in modules)
 
 

@@ -115,7 +115,9 @@ class Looks:
             self._hung.look(settled, now_ns)
             self._deadlocks.look(settled, now_ns)
             self._forsaken.look(settled, now_ns)
+        before_ns = self._cpu_clock()
         doubtful = self._deadlocks.consider(settled, now_ns) or self._forsaken.consider(settled, now_ns)
+        loop.next_ns = max(loop.next_ns, now_ns + SHARE * (self._cpu_clock() - before_ns))
         if settled.fresh or doubtful is not None:
             self._ask(loop, doubtful)
 

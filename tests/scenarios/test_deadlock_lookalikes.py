@@ -290,6 +290,95 @@ SILENT = {
                 tasks[0].cancel()
                 await asyncio.wait(tasks)
         """,
+    "a condition that another task waits on for it": """
+        async def ONE(condition):
+            await asyncio.sleep(0.005)
+            async with condition:
+                condition.notify_all()
+                while True:
+                    await asyncio.sleep(0.001)
+        async def main():
+            condition = asyncio.Condition()
+            task = asyncio.create_task(ONE(condition))
+            async with condition:
+                await asyncio.create_task(condition.wait())
+        """,
+    "a generator that another task has taken over": """
+        async def rows(lock):
+            async with lock:
+                yield "header"
+                while True:
+                    await asyncio.sleep(0.001)
+                    yield "row"
+        async def ONE(generator):
+            async for _ in generator:
+                pass
+        async def main():
+            lock = asyncio.Lock()
+            generator = rows(lock)
+            await anext(generator)
+            task = asyncio.create_task(ONE(generator))
+            await asyncio.create_task(wants(lock))
+        """,
+    "a lock that a block inside has released": """
+        @asynccontextmanager
+        async def unlocked(lock):
+            lock.release()
+            try:
+                yield
+            finally:
+                await lock.acquire()
+        async def ONE(lock):
+            async with lock:
+                while True:
+                    await asyncio.sleep(0.001)
+        async def main():
+            lock = asyncio.Lock()
+            async with lock, unlocked(lock):
+                task = asyncio.create_task(ONE(lock))
+                await asyncio.sleep(0)
+                try:
+                    await asyncio.create_task(wants(lock))
+                finally:
+                    task.cancel()
+        """,
+    "a lock that a function has released": """
+        def free(lock):
+            lock.release()
+        async def ONE(lock):
+            async with lock:
+                while True:
+                    await asyncio.sleep(0.001)
+        async def main():
+            lock = asyncio.Lock()
+            async with lock:
+                free(lock)
+                task = asyncio.create_task(ONE(lock))
+                await asyncio.sleep(0)
+                try:
+                    await asyncio.create_task(wants(lock))
+                finally:
+                    task.cancel()
+                    await lock.acquire()
+        """,
+    "a lock in a variable, and a block that is being left": """
+        @asynccontextmanager
+        async def slow(waiting):
+            yield
+            await waiting
+        async def ONE(lock):
+            async with lock:
+                while True:
+                    await asyncio.sleep(0.001)
+        async def main():
+            A, B = asyncio.Lock(), asyncio.Lock()
+            task = asyncio.create_task(ONE(B))
+            await asyncio.sleep(0)
+            leave = B.__aexit__
+            async with A:
+                async with slow(asyncio.create_task(wants(B))):
+                    pass
+        """,
     "a lock in a variable only": """
         async def ONE(x, y):
             leave = x.__aexit__

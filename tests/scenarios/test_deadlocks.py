@@ -369,6 +369,37 @@ BROKEN = {
         ("ONE", "OTHER"),
         severity="WARN",
     ),
+    "a timeout in an exit stack": Broken(
+        """
+        async def ONE(): await both(A, B)
+        async def OTHER(): await both(B, A)
+        async def main():
+            global A, B
+            A, B = asyncio.Lock(), asyncio.Lock()
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(asyncio.timeout(500))
+                await asyncio.gather(ONE(), OTHER())
+        """,
+        ("ONE", "OTHER"),
+        severity="WARN",
+    ),
+    "a timeout around a task group's body": Broken(
+        """
+        async def ONE(): await both(A, B)
+        async def OTHER(): await both(B, A)
+        async def main():
+            global A, B
+            A, B = asyncio.Lock(), asyncio.Lock()
+            async with asyncio.timeout(500):
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(ONE())
+                    group.create_task(OTHER())
+                    while True:
+                        await asyncio.sleep(0.001)
+        """,
+        ("ONE", "OTHER"),
+        severity="WARN",
+    ),
     "locks that are handed on in methods": Broken(
         """
         class Store:

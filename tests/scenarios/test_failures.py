@@ -174,7 +174,7 @@ class Watched:
 def watched(program: Program, loop: str, way: str, before: str = "") -> Watched:
     """Run it under `aiotel run`; or by itself, after these lines."""
     with Receiver() as receiver:
-        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint}
+        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "AIOTEL_STALL_AFTER": "3600"}
         if before:
             path = program.path.with_name("instrumented.py")
             path.write_text(before + program.path.read_text())
@@ -262,7 +262,7 @@ def test_python_says_what_it_says_without_us(program: Program, loop: str, way: s
 
 def test_after_a_prompt_follows_nothing_has_ended(program: Program) -> None:
     with Receiver() as receiver:
-        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint}
+        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "AIOTEL_STALL_AFTER": "3600"}
         path = program.path.with_name("instrumented.py")
         path.write_text(BY_ITSELF + program.path.read_text())
         outcome = run(sys.executable, "-i", path, "asyncio", "main", environ=environ, stdin="print(6 * 7)\n")

@@ -107,7 +107,7 @@ def _run(loop: str, order: str, *options: str) -> tuple[Outcome, list[tuple[str,
     with Receiver() as receiver:
         outcome = run(
             *(sys.executable, "-c", PROGRAM, loop, order, *options),
-            environ={"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint},
+            environ={"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "AIOTEL_STALL_AFTER": "3600"},
         )
         assert outcome.status == 0, outcome.stderr
         received = [
