@@ -147,4 +147,7 @@ class Deadlock:
     victims: tuple[int, ...] = ()
     certain: bool = True
     deadline_ns: int | None = field(default=None, compare=False)
+    curable: bool = field(default=True, compare=False)
+    """To cancel one of them would end it: where they await each other, that goes round until Python gives
+    up."""
     waits: tuple[tuple[int, ...], ...] = ()

@@ -403,6 +403,7 @@ class Deadlocked:
     certain: bool
     seconds_left: float | None
     time_ns: int
+    curable: bool = True
     context: None = None
 
     @property

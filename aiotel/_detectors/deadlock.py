@@ -37,6 +37,7 @@ def _deadlock(graph: Graph, knot: list[int], awaited_by: dict[int, list[int]], t
         # Of all the knot: whoever waits for several goes on when any one of them ends.
         certain=all(_is_certain(graph, task) for task in knot),
         deadline_ns=_deadline(graph, knot),
+        curable=not graph.cancels_in_circles(knot),
         waits=tuple(_what(graph, task) for task in (*cycle, *victims)),
     )
 

@@ -7,7 +7,8 @@ told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,13 +30,21 @@ class _Suspected:
         self.since_ns = since_ns
         self.seen_again = False
 
-    def is_shown_by(self, deadlocks: Iterable[Deadlock]) -> bool:
-        """Whether another look shows the same: there may be more tasks behind it by now."""
-        return any(
-            found.cycle == self.deadlock.cycle
-            and found.waits[: len(found.cycle)] == self.deadlock.waits[: len(found.cycle)]
-            and set(self.deadlock.victims) <= set(found.victims)
-            for found in deadlocks
+    def shown_by(self, deadlocks: Iterable[Deadlock]) -> Deadlock | None:
+        """The one of another look that is the same cycle; None where there is none."""
+        tasks = len(self.deadlock.cycle)
+        mine = (self.deadlock.cycle, self.deadlock.waits[:tasks])
+        return next((found for found in deadlocks if (found.cycle, found.waits[:tasks]) == mine), None)
+
+    def keep(self, tasks: Container[int]) -> None:
+        """Leave out the victims that are not among these tasks: they have given up meanwhile."""
+        cycle, count = self.deadlock.cycle, len(self.deadlock.cycle)
+        victims = zip(self.deadlock.victims, self.deadlock.waits[count:], strict=True)
+        left = [(victim, waits) for victim, waits in victims if victim in tasks]
+        self.deadlock = replace(
+            self.deadlock,
+            victims=tuple(victim for victim, _ in left),
+            waits=(*self.deadlock.waits[: len(cycle)], *(waits for _, waits in left)),
         )
 
 
@@ -105,7 +114,7 @@ class Deadlocks:
 
     def _suspect(self, loop: _Loop, settled: Settled, now_ns: int) -> None:
         found = [deadlock for deadlock in self._found(settled, now_ns) if not _is_told(deadlock, loop.told)]
-        known = [suspected for suspected in loop.suspected if suspected.is_shown_by(found)]
+        known = [suspected for suspected in loop.suspected if suspected.shown_by(found)]
         cycles = {suspected.deadlock.cycle for suspected in known}
         new = [_Suspected(deadlock, now_ns) for deadlock in found if deadlock.cycle not in cycles]
         loop.suspected = [*known, *new]
@@ -117,26 +126,27 @@ class Deadlocks:
     def _judge(self, loop: _Loop, settled: Settled, suspected: _Suspected, now_ns: int) -> None:
         """Tell it, if the second look shows the same; where not, all are checked anew."""
         loop.checked = -1
-        entries = _entries(settled, suspected.deadlock)
-        if entries is None or not suspected.is_shown_by(self._found(settled, now_ns)):
+        cycle = suspected.deadlock.cycle
+        entries = _entries(settled, (*cycle, *suspected.deadlock.victims))
+        still = {key: entry for key, entry in entries.items() if entry.waits_still()}
+        same = suspected.shown_by(self._found(settled, now_ns))
+        if same is None or not still.keys() >= set(cycle):
             return
-        if all(entry.waits_still() for entry in entries.values()):
-            loop.told.append(self._telling.tell(suspected.deadlock, entries, now_ns))
+        suspected.keep(still)
+        deadlock = replace(suspected.deadlock, certain=same.certain, deadline_ns=same.deadline_ns)
+        loop.told.append(self._telling.tell(deadlock, still, now_ns))
 
     # On the loop's thread.
 
     def _see_again(self, settled: Settled, suspected: _Suspected, loop: Any) -> None:
-        entries = _entries(settled, suspected.deadlock)
-        if entries is not None:
-            seen_anew(entries.values(), loop, self._owners)
+        tasks = (*suspected.deadlock.cycle, *suspected.deadlock.victims)
+        seen_anew(_entries(settled, tasks).values(), loop, self._owners)
         suspected.seen_again = True
 
 
-def _entries(settled: Settled, deadlock: Deadlock) -> dict[int, Entry] | None:
-    """The tasks of a deadlock; None where one of them is not where it was."""
-    keys = (*deadlock.cycle, *deadlock.victims)
-    found = {key: entry for key in keys if (entry := settled.entries.get(key)) is not None}
-    return found if len(found) == len(keys) else None
+def _entries(settled: Settled, tasks: Iterable[int]) -> dict[int, Entry]:
+    """What is known of these, of those that are where they were."""
+    return {key: entry for key in tasks if (entry := settled.entries.get(key)) is not None}
 
 
 def _is_told(deadlock: Deadlock, told: Iterable[Told]) -> bool:

@@ -62,6 +62,7 @@ class Telling:
             victims=tangled[len(deadlock.cycle) :],
             left_out=max(0, len(tasks) - MOST),
             certain=deadlock.certain,
+            curable=deadlock.curable,
             seconds_left=_seconds_left(deadlock, now_ns),
             time_ns=self._wall_ns(now_ns),
         )

@@ -137,6 +137,8 @@ def _how_sure(deadlock: Deadlocked) -> str:
         return f"A timeout will end this in {deadlock.seconds_left:.1f} s."
     if deadlock.kind == "total":
         return "No timer, no file, no signal and no other thread can end this."
+    if not deadlock.curable:
+        return "Nothing can end this: to cancel tasks that await each other is a RecursionError."
     if deadlock.certain:
         return "Nothing can end this but a cancellation."
     return "Unless another task releases what one of them waits for, only a cancellation can end this."

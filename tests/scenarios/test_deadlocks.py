@@ -532,3 +532,51 @@ async def main():
     found = run_broken(loops, capsys, text)
 
     assert [size] == [len(cycle_of(log)) for log in found.logs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "two locks",
+            "Unless another task releases what one of them waits for, only a cancellation can end this.",
+        ),
+        ("a child that wants what its parent holds", "Unless another task releases"),
+        ("tasks that await each other", "to cancel tasks that await each other is a RecursionError"),
+        ("a timeout far above", "A timeout will end this in "),
+    ],
+)
+def test_it_is_said_how_it_could_end(
+    loops: Loops, capsys: pytest.CaptureFixture[str], name: str, words: str
+) -> None:
+    found = run_broken(loops, capsys, _text(BROKEN[name]), *NAMES)
+
+    assert words in str(found.logs[0].body)
+
+
+@pytest.mark.slow
+def test_victims_that_come_and_give_up_do_not_hide_it(
+    loops: Loops, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (
+        HEAD
+        + """
+async def VICTIM(lock):
+    async with lock:
+        pass
+
+async def main():
+    A, B = asyncio.Lock(), asyncio.Lock()
+    stuck = asyncio.gather(both(A, B), both(B, A))
+    waiting = []
+    while True:
+        waiting.append(asyncio.create_task(VICTIM(A)))
+        if len(waiting) > 8:
+            waiting.pop(0).cancel()
+        await asyncio.sleep(0.02)
+"""
+    )
+    found = run_broken(loops, capsys, text, "VICTIM")
+
+    assert [2] == [len(cycle_of(log)) for log in found.logs]
