@@ -82,8 +82,8 @@ def test_ps_tree_and_where_see_it(
     assert row.split()[0] == "waiting"
     assert row.endswith(f", held by {other}")
     assert drawn.stdout.splitlines()[2 + (mode == "busy")].startswith("2 tasks have waited up to")
-    assert f"  ╭▶ {one}  transfer  holds Lock A, waits" in drawn.stdout
-    assert f"  ╰─ {other}  transfer  holds Lock B, waits" in drawn.stdout
+    assert re.search(rf"  ╭▶ {one}  transfer  bank.py:\d+  holds Lock A, waits", drawn.stdout)
+    assert re.search(rf"  ╰─ {other}  transfer  bank.py:\d+  holds Lock B, waits", drawn.stdout)
     assert "stack, from its coroutine to where it stands\n    " in shown.stdout
     assert re.search(r"bank.py:\d+ in transfer\n", shown.stdout)
     assert "holds      Lock A, since " in shown.stdout

@@ -95,11 +95,12 @@ class Tree:
         view, words = self._waits.tasks[task], self._words
         holds = words.holds(view)
         line: Line = [(words.name(view), "name"), (f"  {words.function(view)}", "")]
+        if words.at(view):
+            line.append((f"  {words.at(view)}", "dim"))
         if holds:
             line.append((f"  holds {holds},", ""))
         style = {"running": "busy", "waiting": ""}.get(view.state, "good")
         line.append((f"{' ' if holds else '  '}{words.does(view)}", style))
-        line.append((f"  {words.at(view)}", "dim"))
         return line
 
 

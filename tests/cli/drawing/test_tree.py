@@ -15,13 +15,13 @@ from .drawn import is_harmless, read, tree_of
 def test_a_circle_comes_first_and_the_tree_refers_to_it() -> None:
     assert tree_of(abba()) == [
         "2 tasks have waited up to 2.0s for each other in a circle",
-        "  ╭▶ alice  bank.pay  holds Lock A, waits 2.0s for Lock B, held by bob  bank.py:12",
-        "  ╰─ bob  bank.pay  holds Lock B, waits 2.0s for Lock A, held by alice  bank.py:12",
+        "  ╭▶ alice  bank.pay  bank.py:12  holds Lock A, waits 2.0s for Lock B, held by bob",
+        "  ╰─ bob  bank.pay  bank.py:12  holds Lock B, waits 2.0s for Lock A, held by alice",
         "",
-        "main  bank.main  waits 2.0s for TaskGroup of 3 tasks  bank.py:12",
+        "main  bank.main  bank.py:12  waits 2.0s for TaskGroup of 3 tasks",
         "├─ ↪ alice, see above",
         "├─ ↪ bob, see above",
-        "└─ audit  bank.audit  waits 2.0s for Lock A, held by alice  bank.py:12",
+        "└─ audit  bank.audit  bank.py:12  waits 2.0s for Lock A, held by alice",
         "   └─ ↪ alice, see above",
     ]
 
@@ -38,7 +38,7 @@ def test_a_task_that_waits_for_itself_is_a_circle_of_one() -> None:
 
     assert tree_of(snapshot(task(1, waiting=waiting_for(primitive=a), holds=(a,)))) == [
         "a task has waited 2.0s for itself",
-        "  ╭▶ Task-1  bank.pay  holds Lock A, waits 2.0s for Lock A, held by Task-1  bank.py:12",
+        "  ╭▶ Task-1  bank.pay  bank.py:12  holds Lock A, waits 2.0s for Lock A, held by Task-1",
         "",
     ]
 
@@ -56,8 +56,8 @@ def test_many_alike_beside_each_other_are_one_line() -> None:
     taken = snapshot(task(1, waiting=waiting_for(*range(2, 8), kind="gather")), *workers)
 
     assert tree_of(taken) == [
-        "Task-1  bank.pay  waits 2.0s for gather of 6 tasks  bank.py:12",
-        "└─ 6x w2  bank.pay  sleeps  bank.py:12",
+        "Task-1  bank.pay  bank.py:12  waits 2.0s for gather of 6 tasks",
+        "└─ 6x w2  bank.pay  bank.py:12  sleeps",
     ]
 
 
