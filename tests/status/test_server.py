@@ -179,6 +179,7 @@ def test_whoever_cannot_be_known_is_a_stranger(served: Callable[..., Served]) ->
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_another_user_cannot_even_connect(served: Callable[..., Served]) -> None:
     path = served().path
     pid = os.fork()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from ..._snapshot import TaskView
@@ -99,9 +99,11 @@ def _row(group: Sequence[TaskView], words: Words, marked: frozenset[int]) -> _Ro
 
 def _common(names: Iterable[str]) -> str:
     """What the names have in common at their beginnings."""
-    names = list(names)
-    prefix = os.path.commonprefix(names)  # noqa: RUF071  # these are no paths
-    return names[0] if all(name == prefix for name in names) else f"{prefix}*"
+    first, last = min(names := list(names)), max(names)
+    if first == last:
+        return first
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(char for char, _ in same) + "*"
 
 
 def _widths(rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
