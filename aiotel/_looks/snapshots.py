@@ -72,7 +72,7 @@ class Snapshots:
             time_ns=self._wall_ns(now_ns),
             now_ns=now_ns,
             loops=tuple(view for view in views if view is not None),
-            tasks=tuple(view for taking in taken for view in taking.views.values()),
+            tasks=tuple(view for taking in taken for view in taking.taken),
             left_out=sum(taking.left_out() for taking in taken),
         )
 
@@ -89,8 +89,13 @@ class _Taking:
         self._entries = entries
         self._now_ns = time.monotonic_ns()
         self._until_ns = until_ns
-        self._left = list(ledger.live)[:most]
-        self._total = len(self._left)
+        live = list(ledger.live)
+        self._left = live[:most]
+        self._total = len(live)
+        self._gone = 0
+        """So many had ended when it was their turn."""
+        self.taken: tuple[TaskView, ...] = ()
+        """What there was time for."""
         self._answers, self._done = threading.Event(), threading.Event()
         self._outside = False
         self._about: tuple[str, int, bool] | None = None
@@ -112,6 +117,12 @@ class _Taking:
 
     def finish(self, returns: Returns) -> None:
         """Wait for the answer, or look from outside."""
+        self._finish(returns)
+        self._outside = True
+        # In one step: the loop may be looking at one more just now.
+        self.taken = tuple(self.views.values())
+
+    def _finish(self, returns: Returns) -> None:
         if not self._outside and self._answers.wait(ANSWER_S):
             self._done.wait(max(0.0, (self._until_ns - time.monotonic_ns()) / 1e9))
             return
@@ -130,7 +141,7 @@ class _Taking:
 
     def left_out(self) -> int:
         """How many tasks were not looked at."""
-        return len(self._left) + max(0, len(self.ledger.live) - self._total)
+        return max(0, self._total - self._gone - len(self.taken))
 
     def loop_view(self, stuck_ns: int) -> LoopView | None:
         """What is known of the loop itself."""
@@ -169,6 +180,7 @@ class _Taking:
         record = self.ledger.live.get(key)
         task = None if record is None else record.alive()
         if task is None:
+            self._gone += 1
             return
         entry = self._entries.get(key)
         since_ns = self._now_ns if entry is None or not entry.waits_still() else entry.since_ns
