@@ -37,6 +37,7 @@ __all__ = [
     "created_by",
     "has_span",
     "line_of",
+    "note_on",
     "take",
 ]
 
@@ -307,6 +308,13 @@ AnyRecord = Record | Unrecorded
 def has_span(record: AnyRecord) -> TypeGuard[Record]:
     """Whether the task has a span, or may yet have one."""
     return isinstance(record, Record) and bool(record.flags & (RECORDED | DEFERRED))
+
+
+def note_on(record: AnyRecord | None, name: str, attributes: Mapping[str, Any], *, time_ns: int) -> None:
+    """Note this on the span of the task, where it has one, or may yet have one."""
+    note = getattr(record, "note", None)
+    if note is not None:
+        note(name, attributes, time_ns=time_ns)
 
 
 def created_by(record: Record) -> CodeType | None:

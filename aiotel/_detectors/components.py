@@ -1,21 +1,46 @@
-"""The strongly connected components of a graph, by Tarjan's algorithm. Chains are long: no recursion."""
+"""Where a graph goes round: its strongly connected components, and the shortest cycle through a node."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Container, Iterator, Mapping, Sequence
 
-__all__ = ["components"]
+__all__ = ["components", "shortest_cycle"]
 
 
 def components(edges: Mapping[int, Sequence[int]]) -> Iterator[list[int]]:
-    """Each component once; every end of an edge is to be a key as well."""
+    """Each component once, by Tarjan's algorithm; every end of an edge is to be a key as well."""
     search = _Search(edges)
     for root in edges:
         if root not in search.number:
             yield from search.from_root(root)
 
 
+def shortest_cycle(edges: Mapping[int, Sequence[int]], start: int, inside: Container[int]) -> tuple[int, ...]:
+    """The shortest way from a node back to itself within these; empty where there is none."""
+    before: dict[int, int] = {}
+    left = deque([start])
+    while left:
+        node = left.popleft()
+        for end in edges[node]:
+            if end == start:
+                return _way(before, start, node)
+            if end in inside and end not in before:
+                before[end] = node
+                left.append(end)
+    return ()
+
+
+def _way(before: Mapping[int, int], start: int, end: int) -> tuple[int, ...]:
+    way = [end]
+    while way[-1] != start:
+        way.append(before[way[-1]])
+    return tuple(reversed(way))
+
+
 class _Search:
+    """Without recursion, as chains of tasks are long."""
+
     def __init__(self, edges: Mapping[int, Sequence[int]]) -> None:
         self.number: dict[int, int] = {}
         self._edges = edges

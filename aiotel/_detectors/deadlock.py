@@ -10,6 +10,7 @@ from collections import deque
 from typing import Final
 
 from .._snapshot import Deadlock, Snapshot
+from .components import shortest_cycle
 from .graph import Graph
 
 __all__ = ["check"]
@@ -44,29 +45,9 @@ def _deadlock(graph: Graph, knot: list[int], awaited_by: dict[int, list[int]], t
 
 def _cycle(graph: Graph, knot: list[int]) -> tuple[int, ...]:
     """The shortest way from a task of the knot back to itself, each waiting for the next."""
-    found = (_shortest(graph, start) for start in knot[:STARTS])
+    inside = set(knot)
+    found = (shortest_cycle(graph.ends, start, inside) for start in knot[:STARTS])
     return min((cycle for cycle in found if cycle), key=len)
-
-
-def _shortest(graph: Graph, start: int) -> tuple[int, ...]:
-    came_from: dict[int, int] = {}
-    left = deque([start])
-    while left:
-        task = left.popleft()
-        for end in graph.ends[task]:
-            if end == start:
-                return _path(task, start, came_from)
-            if end not in came_from:
-                came_from[end] = task
-                left.append(end)
-    return ()
-
-
-def _path(task: int, start: int, came_from: dict[int, int]) -> tuple[int, ...]:
-    path = [task]
-    while path[-1] != start:
-        path.append(came_from[path[-1]])
-    return tuple(reversed(path))
 
 
 def _behind(

@@ -20,7 +20,7 @@ from .._faults import faults
 from .._inspect.flows import use_of
 from .._inspect.values import SIMPLE, differ
 from .._mailbox import Mailbox
-from .._record import AnyRecord
+from .._record import AnyRecord, note_on
 from .._repeats import Repeats
 from .._signals import names
 from ..observations import LostUpdate, Staleness
@@ -200,14 +200,12 @@ class Races:
 
 
 def _note_on_span(record: AnyRecord | None, lost: LostUpdate) -> None:
-    note = getattr(record, "note", None)
-    if note is not None:  # the task has a span, or may yet have one
-        attributes = {
-            names.LOST_UPDATE_FIELD: f"{lost.owner}.{lost.attribute}",
-            names.LOST_UPDATE_HOW: lost.how,
-            names.CODE_FUNCTION_NAME: lost.write.function,
-            names.CODE_LINE_NUMBER: lost.write.line,
-            names.LOST_UPDATE_OTHER_FUNCTION: lost.undone.function,
-            names.LOST_UPDATE_OTHER_LINE: lost.undone.line,
-        }
-        note(names.LOST_UPDATE, attributes, time_ns=lost.time_ns)
+    attributes = {
+        names.LOST_UPDATE_FIELD: f"{lost.owner}.{lost.attribute}",
+        names.LOST_UPDATE_HOW: lost.how,
+        names.CODE_FUNCTION_NAME: lost.write.function,
+        names.CODE_LINE_NUMBER: lost.write.line,
+        names.LOST_UPDATE_OTHER_FUNCTION: lost.undone.function,
+        names.LOST_UPDATE_OTHER_LINE: lost.undone.line,
+    }
+    note_on(record, names.LOST_UPDATE, attributes, time_ns=lost.time_ns)

@@ -172,9 +172,7 @@ class Starvation:
             places.pop()
         if not places:
             return (Frame(file="", line=0, function=builtin),) if builtin else ()
-        return tuple(
-            Frame(file=place.code.co_filename, line=place.line, function=place.function) for place in places
-        )
+        return tuple(place.frame for place in places)
 
 
 def _culprit(stack: Stack) -> Frame:

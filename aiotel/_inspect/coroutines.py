@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 from typing import Any, Final
 
-__all__ = ["DEPTH", "coroutines", "frame_of"]
+__all__ = ["DEPTH", "coroutines", "frame_of", "own"]
 
 DEPTH: Final = 200
 """How many coroutines of a task are looked at."""
@@ -16,12 +16,14 @@ _AWAITED: Final = ("cr_await", "gi_yieldfrom", "ag_await")
 _FRAMES: Final = ("cr_frame", "gi_frame", "ag_frame")
 
 
+def own(thing: Any, *attributes: str) -> Any:
+    """The first of these attributes that its class has, else None; no stranger's `__getattr__` is asked."""
+    return next((getattr(thing, name) for name in attributes if hasattr(type(thing), name)), None)
+
+
 def frame_of(coroutine: Any) -> Any:
     """The frame in which a coroutine stands."""
-    for name in _FRAMES:
-        if hasattr(type(coroutine), name):  # a stranger's `__getattr__` is not asked
-            return getattr(coroutine, name)
-    return None
+    return own(coroutine, *_FRAMES)
 
 
 def coroutines(task: Any) -> Iterator[Any]:
@@ -35,8 +37,7 @@ def coroutines(task: Any) -> Iterator[Any]:
 
 
 def _awaited(coroutine: Any) -> Any:
-    for name in _AWAITED:
-        if hasattr(type(coroutine), name):
-            return getattr(coroutine, name)
+    if any(hasattr(type(coroutine), name) for name in _AWAITED):
+        return own(coroutine, *_AWAITED)
     # A step of an async generator names nothing, but it refers to its generator.
     return next((each for each in gc.get_referents(coroutine) if hasattr(type(each), "ag_frame")), None)

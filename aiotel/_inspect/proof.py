@@ -12,13 +12,7 @@ from typing import Any
 
 from .walks import Walk
 
-__all__ = ["waits_can_be_seen", "witnesses_can_be_seen"]
-
-
-@lru_cache(1)
-def waits_can_be_seen() -> bool:
-    """Whether tasks show what they wait for."""
-    return hasattr(asyncio.Task, "_fut_waiter")
+__all__ = ["witnesses_can_be_seen"]
 
 
 @lru_cache(1)

@@ -17,6 +17,7 @@ from types import CodeType
 from typing import Any, Final, NamedTuple
 
 from .._record import line_of
+from ..observations import Frame
 
 __all__ = ["Place", "stack_of", "top_of"]
 
@@ -38,6 +39,11 @@ class Place(NamedTuple):
     def function(self) -> str:
         """The function: module.qualname."""
         return f"{self.module}.{self.code.co_qualname}" if self.module else self.code.co_qualname
+
+    @property
+    def frame(self) -> Frame:
+        """The same as plain data."""
+        return Frame(file=self.code.co_filename, line=self.line, function=self.function)
 
     @property
     def line(self) -> int:

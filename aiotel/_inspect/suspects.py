@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .coroutines import coroutines
+from .coroutines import coroutines, own
 
 __all__ = ["is_suspect"]
 
@@ -34,6 +34,5 @@ def is_suspect(task: Any) -> bool:
         return True
     innermost = None
     for coroutine in coroutines(task):
-        code = getattr(coroutine, "cr_code", None) or getattr(coroutine, "ag_code", None)
-        innermost = code or innermost
+        innermost = own(coroutine, "cr_code", "ag_code") or innermost
     return innermost is not None and innermost.co_qualname in _INNERMOST

@@ -7,12 +7,11 @@ on another thread what it says is only for people to read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from .._snapshot import Held, State, Waiting
 from ..observations import Frame
-from .coroutines import frame_of
+from .coroutines import frame_of, own
 from .deadlines import Clock, deadline_of
 from .held import held_by
 from .kinds import wait_of
@@ -64,26 +63,19 @@ def look_at(walk: Walk, *, clock: Clock, since_ns: int) -> Look:
 
 def _state(walk: Walk) -> State:
     coroutine = walk.chain[0] if walk.chain else None
-    if getattr(coroutine, "cr_running", False):
+    if own(coroutine, "cr_running"):
         return "running"
     if walk.waiter is not None and not is_done(walk.waiter):
         return "waiting"
-    frame = frame_of(coroutine)
-    if frame is not None and not getattr(coroutine, "cr_suspended", True):
+    if frame_of(coroutine) is not None and own(coroutine, "cr_suspended") is False:
         return "not started"
     return "ready"
 
 
 def _what(walk: Walk, at: Step | None) -> str:
     """The library's function that the program's own awaits."""
-    beyond = False
-    for coroutine, step in zip(walk.chain, map(_step_of(walk), walk.chain), strict=True):
-        if beyond:
-            return str(getattr(coroutine, "__qualname__", "")) if step is not None else ""
-        beyond = at is not None and step is at
-    return ""
-
-
-def _step_of(walk: Walk) -> Callable[[Any], Step | None]:
-    steps = {id(step.coroutine): step for step in walk.steps}
-    return lambda coroutine: steps.get(id(coroutine))
+    if at is None:
+        return ""
+    place = next(number for number, coroutine in enumerate(walk.chain, 1) if coroutine is at.coroutine)
+    awaited = (each for each in walk.chain[place : place + 1] if frame_of(each) is not None)
+    return next((str(own(each, "__qualname__") or "") for each in awaited), "")

@@ -49,7 +49,6 @@ class Walk:
     """A task, and what it is made of, from its own coroutine to what it waits for."""
 
     def __init__(self, task: Any) -> None:
-        self.task = task
         self.waiter = getattr(task, "_fut_waiter", None)
         self.chain = list(coroutines(task))
         self.steps = [step for each in self.chain if (step := _step(each)) is not None]

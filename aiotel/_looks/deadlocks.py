@@ -1,8 +1,8 @@
 """Follow deadlocks from the first look that shows one to their end: told once, after two equal looks.
 
-The first look is made of what each task showed when it was found not to move. Where that is a deadlock, the
-tasks concerned are looked at once more, all at the same moment, an interval later: what is the same then is
-told.
+The first look is made of what each task showed when it was found not to move. Where that is a deadlock, an
+interval later all tasks of the loop are searched for what speaks against it, and then the tasks concerned are
+looked at once more, all at the same moment: what is the same then is told.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .._snapshot import Deadlock, Snapshot
 from .search import Search
 from .settled import Entry, Settled
 from .telling import Telling, Told
-from .views import Owners, seen_anew, with_owners
+from .views import Owners, see_anew, with_owners
 
 __all__ = ["Deadlocks"]
 
@@ -44,13 +44,13 @@ class _Suspected:
 
     def keep(self, tasks: Container[int]) -> None:
         """Leave out the victims that are not among these tasks: they have given up meanwhile."""
-        cycle, count = self.deadlock.cycle, len(self.deadlock.cycle)
+        count = len(self.deadlock.cycle)
         victims = zip(self.deadlock.victims, self.deadlock.waits[count:], strict=True)
         left = [(victim, waits) for victim, waits in victims if victim in tasks]
         self.deadlock = replace(
             self.deadlock,
             victims=tuple(victim for victim, _ in left),
-            waits=(*self.deadlock.waits[: len(cycle)], *(waits for _, waits in left)),
+            waits=(*self.deadlock.waits[:count], *(waits for _, waits in left)),
         )
 
 
@@ -58,8 +58,8 @@ class _Loop:
     """The deadlocks of one loop."""
 
     def __init__(self) -> None:
-        self.checked = -1
-        """The changes of its tasks when they were checked last."""
+        self.checked: tuple[int, int] | None = None
+        """How often its tasks had changed and were looked at when they were checked last."""
         self.suspected: list[_Suspected] = []
         self.told: list[Told] = []
         """Those that last."""
@@ -91,8 +91,9 @@ class Deadlocks:
     def consider(self, settled: Settled, now_ns: int) -> Callable[[Any], None] | None:
         """Check what has changed; gives the look that the loop is to take, where that is wanted."""
         loop = self._loops.setdefault(id(settled), _Loop())
-        if loop.checked != settled.changes:
-            loop.checked = settled.changes
+        state = settled.changes, settled.seen
+        if loop.checked != state:
+            loop.checked = state
             self._suspect(loop, settled, now_ns)
         for suspected in list(loop.suspected):
             if now_ns - suspected.since_ns < self._interval_ns:
@@ -136,7 +137,7 @@ class Deadlocks:
 
     def _judge(self, loop: _Loop, settled: Settled, suspected: _Suspected, search: Search) -> None:
         """Tell it, if the second look shows the same; where not, all are checked anew."""
-        loop.checked = -1
+        loop.checked = None
         now_ns = time.monotonic_ns()
         entries = _entries(settled, (*suspected.deadlock.cycle, *suspected.deadlock.victims))
         still = {key: entry for key, entry in entries.items() if entry.waits_still()}
@@ -152,7 +153,7 @@ class Deadlocks:
 
     def _see_again(self, settled: Settled, suspected: _Suspected, loop: Any) -> None:
         tasks = (*suspected.deadlock.cycle, *suspected.deadlock.victims[:AGAIN])
-        seen_anew(_entries(settled, tasks).values(), loop, self._owners)
+        see_anew(_entries(settled, tasks).values(), loop, self._owners)
         suspected.seen_again = True
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from .idle import is_forsaken, others_are_harmless
 from .settled import Settled
 from .telling import MOST, Telling, Told
-from .views import Owners, seen_anew
+from .views import Owners, see_anew
 
 __all__ = ["Forsaken"]
 
@@ -24,7 +24,8 @@ class _Loop:
     """What is known of one loop."""
 
     def __init__(self) -> None:
-        self.entries: frozenset[int] = frozenset()
+        self.changes = 0
+        """Of its tasks, when they were looked at last."""
         self.looks = 0
         self.is_due = False
         self.ident: int | None = None
@@ -48,13 +49,12 @@ class Forsaken:
     def look(self, settled: Settled, now_ns: int) -> None:
         """Once a round: see whether a task has moved, and whether to ask."""
         loop = self._loops.setdefault(id(settled), _Loop())
-        entries = frozenset(map(id, settled.entries.values()))
-        if entries != loop.entries:
-            loop.entries, loop.looks, loop.is_due = entries, 0, False
+        if settled.changes != loop.changes:
+            loop.changes, loop.looks, loop.is_due = settled.changes, 0, False
             if loop.told is not None:
                 told, loop.told = loop.told, None
                 self._telling.resolve(told, told.moved(settled.entries), settled.ledger, now_ns)
-        elif entries and loop.told is None and len(entries) == len(settled.ledger.live):
+        elif settled.entries and loop.told is None and len(settled.entries) == len(settled.ledger.live):
             loop.is_due = not set(settled.entries) <= self._deadlocked(settled)
 
     def consider(self, settled: Settled, now_ns: int) -> Callable[[Any], None] | None:
@@ -85,7 +85,7 @@ class Forsaken:
 
     def _ask(self, loop: _Loop, settled: Settled, running: Any) -> None:
         if is_forsaken(running):
-            seen_anew(list(settled.entries.values())[:MOST], running, self._owners)
+            see_anew(list(settled.entries.values())[:MOST], running, self._owners)
             loop.ident = running._thread_id
         else:
             loop.looks = 0

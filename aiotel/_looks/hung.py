@@ -11,13 +11,14 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from .._mailbox import Mailbox
+from .._record import note_on
 from .._repeats import Repeats
 from .._signals import names
 from .._snapshot import WaitKind
 from ..observations import Hung
 from .settled import Entry, Settled
 
-__all__ = ["HungTasks", "Limits"]
+__all__ = ["HungTasks"]
 
 Limits = float | tuple[tuple[str, float], ...] | None
 """One limit (s) for all, or one for each pattern of functions; the first pattern that matches counts."""
@@ -86,11 +87,9 @@ class HungTasks:
 
     def _tell(self, entry: Entry, now_ns: int) -> None:
         view, waiting = entry.view, entry.view.waiting
-        note = getattr(entry.record, "note", None)
-        seconds = (now_ns - waiting.since_ns) / 1e9
-        if note is not None:
-            attributes = {names.WAITING_FOR: waiting.kind, names.TASK_WAITING_DURATION: seconds}
-            note(names.TASK_HUNG, attributes, time_ns=self._wall_ns(now_ns))
+        seconds, time_ns = (now_ns - waiting.since_ns) / 1e9, self._wall_ns(now_ns)
+        attributes = {names.WAITING_FOR: waiting.kind, names.TASK_WAITING_DURATION: seconds}
+        note_on(entry.record, names.TASK_HUNG, attributes, time_ns=time_ns)
         repeat = self._repeats.begin((Hung, view.task.function, waiting.at))
         if repeat is None:
             return
@@ -103,6 +102,6 @@ class HungTasks:
             limit_s=self._limit_of(entry) or 0.0,
             stack=view.stack,
             holds=tuple((held.primitive.name, held.at) for held in view.holds),
-            time_ns=self._wall_ns(now_ns),
+            time_ns=time_ns,
         )
         self._mailbox.put(hung)

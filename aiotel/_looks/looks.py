@@ -143,7 +143,7 @@ class Looks:
                 doubtful(running)
             if settled.fresh:
                 see(settled.fresh, running, self._owners)
-                settled.changes += 1
+                settled.seen += 1
         except Exception as error:  # noqa: BLE001  # ours, not the program's
             faults.add(error)
         finally:

@@ -64,6 +64,8 @@ class Settled:
         """Those that a closer look is to be taken at."""
         self.changes = 0
         """How often a look has found another set of tasks than before."""
+        self.seen = 0
+        """How often closer looks were taken."""
 
     def look(self, now_ns: int, *, older_ns: int, most: int) -> None:
         """Forget those that have moved, and take up those that wait, are `older_ns` old, and are new here.

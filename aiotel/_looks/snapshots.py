@@ -179,7 +179,7 @@ class _Taking:
     def _look(self, key: int, loop: Any, held: list[Any] | None) -> None:
         record = self.ledger.live.get(key)
         task = None if record is None else record.alive()
-        if task is None:
+        if record is None or task is None:
             self._gone += 1
             return
         entry = self._entries.get(key)
@@ -205,7 +205,4 @@ class _Taking:
         places = stack_of(self._about[1], FRAMES)
         while places and is_plumbing(places[-1].module):
             places.pop()
-        return tuple(
-            Frame(file=place.code.co_filename, line=place.line, function=place.function)
-            for place in reversed(places)
-        )
+        return tuple(place.frame for place in reversed(places))

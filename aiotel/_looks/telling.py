@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from .._ledger import Ledger
 from .._mailbox import Mailbox
-from .._record import Record
+from .._record import Record, note_on
 from .._signals import names
 from .._snapshot import Deadlock, Held, Primitive, TaskView
 from ..observations import Deadlocked, DeadlockEnd, DeadlockResolved, Entangled, TaskFacts
@@ -66,15 +66,7 @@ class Telling:
             seconds_left=_seconds_left(deadlock, now_ns),
             time_ns=self._wall_ns(now_ns),
         )
-        told = Told(deadlock, entries, observed, now_ns)
-        self._note(told, views, now_ns)
-        self._mailbox.put(observed)
-        return told
-
-    def _views(self, entries: Mapping[int, Entry]) -> dict[int, TaskView]:
-        """What was seen of these, with the ids of their spans."""
-        views = with_owners(entries.values())
-        return {view.id: replace(view, task=self._identified(view.task)) for view in views}
+        return self._told(Told(deadlock, entries, observed, now_ns), views, now_ns)
 
     def tell_total(self, entries: dict[int, Entry], tasks: int, now_ns: int) -> Told:
         """Tell that nothing can wake the loop of these any more; it has so many tasks."""
@@ -89,10 +81,8 @@ class Telling:
             seconds_left=None,
             time_ns=self._wall_ns(now_ns),
         )
-        told = Told(Deadlock(cycle=(), victims=everybody), entries, observed, now_ns)
-        self._note(told, views, now_ns)
-        self._mailbox.put(observed)
-        return told
+        deadlock = Deadlock(cycle=(), victims=everybody)
+        return self._told(Told(deadlock, entries, observed, now_ns), views, now_ns)
 
     def resolve(self, told: Told, moved: Iterable[Entry], ledger: Ledger | None, now_ns: int) -> None:
         """Tell that it is over; without a ledger, because its loop was closed."""
@@ -106,20 +96,26 @@ class Telling:
             )
         )
 
-    def _note(self, told: Told, views: Mapping[int, TaskView], now_ns: int) -> None:
+    def _views(self, entries: Mapping[int, Entry]) -> dict[int, TaskView]:
+        """What was seen of these, with the ids of their spans."""
+        views = with_owners(entries.values())
+        return {view.id: replace(view, task=self._identified(view.task)) for view in views}
+
+    def _told(self, told: Told, views: Mapping[int, TaskView], now_ns: int) -> Told:
+        """Note it on the spans, and hand it on."""
         cycle = [f"{views[key].task.function} ({views[key].task.name})" for key in told.deadlock.cycle[:MOST]]
         for key, entry in told.entries.items():
-            note = getattr(entry.record, "note", None)
             waiting = views[key].waiting
-            if note is None or waiting is None:
-                continue
-            attributes = {
-                names.DEADLOCK_CYCLE: cycle,
-                names.DEADLOCK_VICTIM: key not in told.deadlock.cycle,
-                names.WAITING_FOR: waiting.kind,
-                names.TASK_WAITING_DURATION: (now_ns - waiting.since_ns) / 1e9,
-            }
-            note(names.DEADLOCK, attributes, time_ns=self._wall_ns(now_ns))
+            if waiting is not None:
+                attributes = {
+                    names.DEADLOCK_CYCLE: cycle,
+                    names.DEADLOCK_VICTIM: key not in told.deadlock.cycle,
+                    names.WAITING_FOR: waiting.kind,
+                    names.TASK_WAITING_DURATION: (now_ns - waiting.since_ns) / 1e9,
+                }
+                note_on(entry.record, names.DEADLOCK, attributes, time_ns=told.observed.time_ns)
+        self._mailbox.put(told.observed)
+        return told
 
 
 def entangled(tasks: list[int], views: Mapping[int, TaskView], now_ns: int) -> tuple[Entangled, ...]:
@@ -150,16 +146,12 @@ def _entangled(
     tasks = holders.get(primitive.id, ()) if primitive is not None else map(numbers.get, waiting.tasks)
     return Entangled(
         task=view.task,
-        holds=tuple((_named(held, letters), held.at) for held in _worth_telling(view.holds, letters)),
+        holds=tuple((_named(held, letters), held.at) for held in view.holds),
         waits_for=waiting.kind if primitive is None else f"{primitive.name} {letters[primitive.id]}",
         waits_at=waiting.at,
         waits_for_tasks=tuple(task for task in tasks if task is not None),
         seconds=(now_ns - waiting.since_ns) / 1e9,
     )
-
-
-def _worth_telling(holds: Iterable[Held], letters: Mapping[int, str]) -> Iterable[Held]:
-    return (held for held in holds if held.primitive.id in letters)
 
 
 def _named(held: Held, letters: Mapping[int, str]) -> str:

@@ -16,10 +16,10 @@ from .._inspect.waits import Look, look_at
 from .._inspect.walks import Walk
 from .._record import AnyRecord
 from .._snapshot import Held, TaskView
-from ..observations import Frame, TaskFacts
+from ..observations import Frame
 from .settled import Entry
 
-__all__ = ["Owners", "clock_of", "see", "seen_anew", "view_of", "with_owners"]
+__all__ = ["Owners", "clock_of", "see", "see_anew", "view_of", "with_owners"]
 
 Owners = Callable[[int], tuple[tuple[int, Frame | None], ...] | None]
 """Which tasks hold the primitive with this id, and since which line; None where that is not certain."""
@@ -48,29 +48,22 @@ def see(
             faults.add(error)
 
 
-def seen_anew(entries: Iterable[Entry], loop: Any, owners: Owners) -> list[TaskView]:
-    """Views of these as they are now; of those that are still where they were. On the loop's thread."""
-    found = []
+def see_anew(entries: Iterable[Entry], loop: Any, owners: Owners) -> None:
+    """Look at these once more, at those that are still where they were. On the loop's thread."""
     for entry in entries:
         task = entry.task()
         if task is not None and task._fut_waiter is entry.waiter():
             _look(entry, task, loop, owners)
-            found.append(entry.view)
-    return found
 
 
-def view_of(task: Any, record: AnyRecord | None, look: Look, *, loop: int) -> TaskView:
+def view_of(task: Any, record: AnyRecord, look: Look, *, loop: int) -> TaskView:
     """The look at a task of the loop with this number, with who it is."""
-    name = str(task.get_name())
-    facts = (
-        TaskFacts(name=name, function=_function(task)) if record is None else facts_of_record(name, record)
-    )
     return TaskView(
         id=id(task),
         loop=loop,
-        task=facts,
+        task=facts_of_record(str(task.get_name()), record),
         state=look.state,
-        created_ns=0 if record is None else record.start_ns,
+        created_ns=record.start_ns,
         waiting=look.waiting,
         holds=look.holds,
         stack=look.stack,
@@ -114,8 +107,3 @@ def _look(entry: Entry, task: Any, loop: Any, owners: Owners) -> None:
     primitive = None if look.waiting is None else look.waiting.primitive
     if primitive is not None and entry.owners is None:
         entry.owners = owners(primitive.id)
-
-
-def _function(task: Any) -> str:
-    coroutine = task.get_coro()
-    return str(getattr(coroutine, "__qualname__", None) or type(coroutine).__name__)

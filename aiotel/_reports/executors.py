@@ -10,6 +10,7 @@ from .._report import Report
 from .._signals import names
 from ..observations import Frame, Occupied, PoolKind, Recovered, Starved
 from .failures import repeated
+from .tracebacks import line_of
 
 __all__ = ["EXECUTOR_KINDS", "Recovereds", "Starveds"]
 
@@ -115,4 +116,4 @@ def _stack(occupied: Occupied) -> str:
 def _line(frame: Frame) -> str:
     if not frame.file:
         return f"  {frame.function}, a builtin"
-    return f'  File "{frame.file}", line {frame.line}, in {frame.function}'
+    return line_of(frame).rstrip("\n")

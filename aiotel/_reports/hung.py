@@ -10,6 +10,7 @@ from .._signals import names
 from ..observations import Frame, Hung
 from .failures import repeated
 from .tasks import task_attributes
+from .tracebacks import line_of
 
 __all__ = ["HUNG_KINDS", "Hungs"]
 
@@ -62,13 +63,9 @@ def _attributes(hung: Hung) -> dict[str, Any]:
         names.TASK_WAITING_DURATION: hung.seconds,
         names.WAITING_LIMIT: hung.limit_s,
         **({names.TASK_HOLDS: holds} if holds else {}),
-        names.CODE_STACKTRACE: "Stack (most recent call last):\n" + "".join(map(_line, hung.stack)),
+        names.CODE_STACKTRACE: "Stack (most recent call last):\n" + "".join(map(line_of, hung.stack)),
     }
 
 
 def _held(name: str, since: Frame | None) -> str:
     return name if since is None else f"{name}, since line {since.line} of {since.function}"
-
-
-def _line(frame: Frame) -> str:
-    return f'  File "{frame.file}", line {frame.line}, in {frame.function}\n'

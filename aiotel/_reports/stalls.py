@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 from typing import Any, Final
 
 from .._report import Report
@@ -10,6 +9,7 @@ from .._signals import names
 from ..observations import Stall, StallEnded
 from .failures import repeated
 from .tasks import task_attributes
+from .tracebacks import lines_of
 
 __all__ = ["StallEnds", "Stalls"]
 
@@ -95,9 +95,5 @@ def _attributes(stall: Stall) -> dict[str, Any]:
 
 def _stacktrace(stall: Stall) -> str:
     """As Python prints it, with the lines of source where they can be read."""
-    text = ""
-    for frame in stall.stack:
-        text += f'  File "{frame.file}", line {frame.line}, in {frame.function}\n'
-        source = linecache.getline(frame.file, frame.line).strip()
-        text += f"    {source}\n" if source else ""
+    text = "".join(line for frame in stall.stack for line in lines_of(frame))
     return f"Stack (most recent call last):\n{text}"

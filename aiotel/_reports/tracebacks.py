@@ -5,9 +5,9 @@ from __future__ import annotations
 import linecache
 from collections.abc import Iterator
 
-from ..observations import ExceptionFacts
+from ..observations import ExceptionFacts, Frame
 
-__all__ = ["traceback_of"]
+__all__ = ["line_of", "lines_of", "traceback_of"]
 
 _CHAINED = {
     "cause": "\nThe above exception was the direct cause of the following exception:\n\n",
@@ -20,6 +20,19 @@ def traceback_of(exception: ExceptionFacts) -> str:
     return "".join(_lines(exception))
 
 
+def line_of(frame: Frame) -> str:
+    """One line of a traceback."""
+    return f'  File "{frame.file}", line {frame.line}, in {frame.function}\n'
+
+
+def lines_of(frame: Frame) -> Iterator[str]:
+    """The same, and the line of source where that can be read."""
+    yield line_of(frame)
+    source = linecache.getline(frame.file, frame.line).strip()
+    if source:
+        yield f"    {source}\n"
+
+
 def _lines(exception: ExceptionFacts) -> Iterator[str]:
     if exception.cause is not None and exception.chained is not None:
         yield from _lines(exception.cause)
@@ -30,10 +43,7 @@ def _lines(exception: ExceptionFacts) -> Iterator[str]:
     for number, frame in enumerate(exception.frames):
         if number == first:
             yield f"  [{exception.frames_left_out} frames left out]\n"
-        yield f'  File "{frame.file}", line {frame.line}, in {frame.function}\n'
-        source = linecache.getline(frame.file, frame.line).strip()
-        if source:
-            yield f"    {source}\n"
+        yield from lines_of(frame)
     yield f"{exception.type}: {exception.message}\n" if exception.message else f"{exception.type}\n"
     for number, leaf in enumerate(exception.leaves, 1):
         yield f"  +---------------- {number} ----------------\n"

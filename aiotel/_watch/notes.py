@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .._record import AnyRecord
+from .._record import AnyRecord, note_on
 from .._signals import names
 from ..observations import Stall
 from .victims import MOST
@@ -24,7 +24,7 @@ def note_stall(stall: Stall, record: AnyRecord) -> None:
         attributes[names.CODE_FUNCTION_NAME] = stall.function
         attributes[names.CODE_FILE_PATH] = stall.at.file
         attributes[names.CODE_LINE_NUMBER] = stall.at.line
-    _note(record, names.STALL, attributes, stall.time_ns)
+    note_on(record, names.STALL, attributes, time_ns=stall.time_ns)
 
 
 def note_waited(stall: Stall, ready: Iterable[AnyRecord], waited: Iterable[tuple[AnyRecord, int]]) -> None:
@@ -42,10 +42,4 @@ def note_waited(stall: Stall, ready: Iterable[AnyRecord], waited: Iterable[tuple
             attributes[names.STALL_WAITED_DURATION] = late_ns / 1e9
         if stall.task is not None:
             attributes[names.STALL_TASK_NAME] = stall.task.name
-        _note(record, names.STALL_WAITED, attributes, stall.time_ns)
-
-
-def _note(record: AnyRecord, name: str, attributes: dict[str, Any], time_ns: int) -> None:
-    note = getattr(record, "note", None)
-    if note is not None:  # the task has a span, or may yet have one
-        note(name, attributes, time_ns=time_ns)
+        note_on(record, names.STALL_WAITED, attributes, time_ns=stall.time_ns)

@@ -5,10 +5,10 @@ What one look shows may be over a moment later: a circle here is no verdict, as 
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 
-from ..._detectors.components import components
+from ..._detectors.components import components, shortest_cycle
 from ..._snapshot import Held, Snapshot, TaskView
 
 __all__ = ["Waits"]
@@ -42,7 +42,7 @@ class Waits:
         for component in components(self.targets):
             inside = set(component)
             if len(component) > 1 or component[0] in self.targets[component[0]]:
-                found.append(self._shortest(min(inside, key=self._age), inside))
+                found.append(list(shortest_cycle(self.targets, min(inside, key=self._age), inside)))
         return found
 
     def _age(self, task: int) -> tuple[int, int]:
@@ -57,24 +57,3 @@ class Waits:
         if waiting.primitive is not None and waiting.kind in _HELD_KINDS:
             found += self.holders(waiting.primitive.id)
         return tuple(task for task in dict.fromkeys(found) if task in self.tasks)
-
-    def _shortest(self, start: int, inside: Collection[int]) -> list[int]:
-        """The shortest way from a task back to itself, within those that wait for each other."""
-        before: dict[int, int] = {}
-        to_do = deque([start])
-        while to_do:
-            task = to_do.popleft()
-            for target in self.targets[task]:
-                if target == start:
-                    return _way(before, start, task)
-                if target in inside and target not in before:
-                    before[target] = task
-                    to_do.append(target)
-        return [start]
-
-
-def _way(before: Mapping[int, int], start: int, end: int) -> list[int]:
-    way = [end]
-    while way[-1] != start:
-        way.append(before[way[-1]])
-    return way[::-1]
