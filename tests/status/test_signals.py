@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -73,17 +76,23 @@ def test_where_the_program_has_put_its_own_over_it_that_stays_and_ours_passes_th
     assert (came, signal.getsignal(NUMBER)) == (["last", "first"], last)
 
 
+@pytest.mark.slow
 def test_a_default_that_ends_the_process_does_so_once_it_is_no_longer_ours() -> None:
-    pid = os.fork()
-    if pid == 0:
-        signal.signal(NUMBER, signal.SIG_DFL)
+    program = """
+        import os, signal
+        from aiotel._status.signals import attach
+
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
         detach = attach("SIGUSR1", lambda: None)
-        ours: Any = signal.getsignal(NUMBER)
-        _raise()
+        ours = signal.getsignal(signal.SIGUSR1)
+        signal.raise_signal(signal.SIGUSR1)
         detach()
-        ours(NUMBER, None)
+        ours(signal.SIGUSR1, None)
         os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -NUMBER
+    """
+    process = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False, timeout=50)
+
+    assert process.returncode == -NUMBER
 
 
 def _in_thread(call: Callable[[], object]) -> None:
